@@ -1,0 +1,100 @@
+"""The target protocol and the registry of plugins (entry-point group ``edgekit.targets``).
+
+A target turns a model into files for one runtime and names the code that runs them on a device. It never opens a connection and
+never imports its vendor's package when it is imported.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from .errors import EdgekitError, UnknownNameError, UsageError
+from .types import JSON, Artifact, BuildData, Candidate, Reject, Runner, Site
+
+if TYPE_CHECKING:
+    from .model import Model
+
+GROUP = "edgekit.targets"
+REFERENCE = "onnx"  # ONNX Runtime float32 is what every speed and quality is compared with
+
+
+@runtime_checkable
+class Target(Protocol):
+    """What a plugin provides. Every argument and result is a frozen value."""
+
+    name: str
+    version: str
+    supports_keep_float: bool
+
+    def candidates(self, model: Model, site: Site) -> Sequence[Candidate]:
+        """Worth trying here, likeliest first. Exactly one is the target's full-precision baseline (``Float32`` or ``AsIs``)."""
+        ...
+
+    def reject(self, model: Model, candidate: Candidate, site: Site) -> Reject | None:
+        """Why ``candidate`` cannot work, before any slow work; ``None`` when it may."""
+        ...
+
+    def build_key(self, site: Site) -> JSON:
+        """The facts of the device that a build depends on; part of the cache key."""
+        ...
+
+    def build(self, model: Model, candidate: Candidate, data: BuildData | None, site: Site, out: Path) -> Artifact:
+        """Write the artifact's files under ``out`` (which exists and is empty).
+
+        ``data`` is None without ``--calib``; a scheme that needs it has been rejected before.
+
+        Raises:
+            ModelError: the model cannot be expressed for this runtime.
+            MissingExtraError: the vendor's package is not installed.
+        """
+        ...
+
+    def runner(self, artifact: Artifact, site: Site) -> Runner:
+        """The device-side code for ``artifact`` and its options."""
+        ...
+
+
+@functools.cache
+def registry() -> dict[str, Target]:
+    """All installed targets by name. ``null`` (no hardware, for tests) is always there.
+
+    Raises:
+        UsageError: two plugins share a name, or one fails to load.
+    """
+    found: dict[str, Target] = {}
+    for entry in sorted(metadata.entry_points(group=GROUP), key=lambda e: (e.name, e.value)):
+        try:
+            target = entry.load()
+        except EdgekitError:
+            raise
+        except Exception as problem:  # whatever a third-party plugin raises at import is its load error
+            raise UsageError(
+                f"target plugin {entry.name!r} ({entry.value}) does not load",
+                why=f"{type(problem).__name__}: {problem}",
+                hint="update or uninstall the package that provides it",
+            ) from problem
+        if not isinstance(target, Target) or target.name != entry.name:
+            raise UsageError(
+                f"target plugin {entry.name!r} ({entry.value}) is not a Target of that name",
+                hint="the entry point must name an object with the attributes of edgekit.targets.Target",
+            )
+        if entry.name in found and found[entry.name] is not target:
+            raise UsageError(f"two plugins are named {entry.name!r}", hint="uninstall one of them")
+        found[entry.name] = target
+    return found
+
+
+def get_target(name: str) -> Target:
+    """The target called ``name``.
+
+    Raises:
+        UnknownNameError: with the nearest names.
+    """
+    known = registry()
+    if name not in known:
+        raise UnknownNameError("target", name, sorted(known))
+    return known[name]

@@ -1,0 +1,390 @@
+"""The frozen values that travel from a model to a verdict. No behaviour beyond identity; JSON is in :mod:`edgekit.values`.
+
+Units are in the names (``_s`` seconds, ``_bytes``, ``_j`` joules, ``_db`` decibels). What was not measured is ``None`` and the field
+beside it says why.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from .schemes import Scalar, Scheme
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Array = npt.NDArray[np.generic]
+
+JSON = Any  # a value of plain JSON types
+NodeId = str  # name of a node's first output in the normalised ONNX; never a node name, never a vendor's name
+Feed = Mapping[str, "Array"]  # {input name: array}, batch axis included: one predict call
+DeviceKind = Literal["real", "emulated", "stand-in"]
+Stage = Literal["rejected", "built", "judged", "measured"]
+
+
+# ---------------------------------------------------------------- tensors and data
+@dataclass(frozen=True)
+class TensorSpec:
+    """One input or output: numpy dtype name; shape entries are sizes, or a name where the size is free."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | str, ...]
+
+
+class Feeds(Protocol):
+    """A re-iterable stream of feeds; every ``iter()`` starts from the beginning. ``len`` is the number of feeds."""
+
+    def __iter__(self) -> Iterator[Feed]: ...
+
+    def __len__(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class BuildData:
+    """What a target may look at while it builds: never labels, never evaluation data.
+
+    ``manifest_sha256`` identifies the fit feeds (their hashes in order) for cache keys.
+    """
+
+    fit: Feeds
+    held_out: Feeds
+    manifest_sha256: str
+
+
+# ---------------------------------------------------------------- hardware
+@dataclass(frozen=True)
+class Profile:
+    """What is known of a kind of board before one is at hand. Read from ``device_profiles/*.toml``."""
+
+    name: str
+    family: str
+    arch: str
+    targets: tuple[str, ...]
+    aliases: tuple[str, ...] = ()
+    memory_bytes: int | None = None
+    bandwidth_bytes_per_s: float | None = None
+    peak: dict[str, float] = field(default_factory=dict)
+    power_modes: tuple[str, ...] = ()
+    rails: tuple[dict[str, str], ...] = ()
+    runtimes: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class DeviceFacts:
+    """What the agent's probe read on the device."""
+
+    kind: DeviceKind
+    system: str
+    machine: str
+    python: str
+    cpu_model: str
+    cpu_features: tuple[str, ...]
+    cores: int
+    memory_bytes: int | None
+    memory_available_bytes: int | None
+    runtimes: dict[str, str]
+    governor: str | None = None
+    kernel: str = ""
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where an artifact is to run: the profile, and the facts of a device when one is at hand."""
+
+    profile: Profile
+    device: DeviceFacts | None = None
+
+
+# ---------------------------------------------------------------- candidates and artifacts
+@dataclass(frozen=True)
+class Candidate:
+    """One thing worth trying. Options are JSON scalars; empty options and no ``keep_float`` mean the target's defaults."""
+
+    target: str
+    scheme: Scheme
+    keep_float: frozenset[NodeId] = frozenset()
+    build_options: dict[str, Scalar] = field(default_factory=dict)
+    run_options: dict[str, Scalar] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        """``"onnx/int8"``; with a hash of the canonical JSON behind ``~`` when anything is not default."""
+        from .values import sha256_json, to_json
+
+        plain = f"{self.target}/{self.scheme.slug}"
+        if self == Candidate(self.target, _default_scheme(self.scheme)):
+            return plain
+        document = to_json(self)
+        document["keep_float"] = sorted(self.keep_float)
+        return f"{plain}~{sha256_json(document)[:8]}"
+
+
+def _default_scheme(scheme: Scheme) -> Scheme:
+    from .schemes import Vendor, WeightOnly
+
+    if isinstance(scheme, WeightOnly):
+        return WeightOnly(bits=scheme.bits)
+    return Vendor(scheme.slug) if isinstance(scheme, Vendor) else type(scheme)()
+
+
+@dataclass(frozen=True)
+class Reject:
+    """Why a candidate is not tried: what does not fit, why, and what to do instead."""
+
+    what: str
+    why: str
+    instead: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.why}" + (f"; instead: {self.instead}" if self.instead else "")
+
+
+@dataclass(frozen=True)
+class TensorMap:
+    """How one of the model's tensors appears in an artifact.
+
+    ``permutation`` takes the original axes to the artifact's (``artifact = original.transpose(permutation)``); scale and zero point
+    are set when the artifact's tensor is quantized: ``real = scale * (stored - zero_point)``.
+    """
+
+    role: Literal["input", "output"]
+    original: TensorSpec
+    artifact: TensorSpec
+    permutation: tuple[int, ...] | None = None
+    scale: float | None = None
+    zero_point: int | None = None
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """Files that a runtime loads, by path relative to the folder they were built in, with their sha256."""
+
+    files: dict[str, str]
+    entry: str
+    io: tuple[TensorMap, ...]
+    needs_device_build: bool = False
+    provenance: dict[str, JSON] = field(default_factory=dict)
+
+    def size_bytes(self, folder: Path) -> int:
+        return sum((folder / name).stat().st_size for name in self.files)
+
+
+@dataclass(frozen=True)
+class Runner:
+    """The device side of a target: self-contained source files, and how to start them.
+
+    ``tolerance``: how far a device's outputs may lie from the host's for the same artifact, as a fraction of the output's largest
+    magnitude on the host.
+    """
+
+    code: tuple[Path, ...]
+    entry: str
+    requires: tuple[str, ...]
+    files: tuple[str, ...]
+    options: dict[str, JSON] = field(default_factory=dict)
+    tolerance: float = 1e-3
+
+
+# ---------------------------------------------------------------- measurements
+@dataclass(frozen=True)
+class Latency:
+    """Seconds an inference, host memory to host memory. ``ci95`` belongs to ``p50`` (bootstrap over rounds)."""
+
+    p50: float
+    p90: float
+    p95: float
+    p99: float
+    mean: float
+    n: int
+    ci95: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A speed-up with its 95 % interval: above 1 means faster than what it is compared with."""
+
+    value: float
+    ci95: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class WarmUp:
+    n: int
+    elapsed_s: float
+    steady: bool
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Every sample of one candidate, as it was taken. Rounds are interleaved over all candidates of a run."""
+
+    loop: str
+    rounds: tuple[tuple[float, ...], ...]
+    warm_up: WarmUp
+    load_s: float
+    first_inference_s: float
+    peak_memory_bytes: int | None
+    mode: Literal["resident", "reloaded"]
+    requested: dict[str, JSON]
+    effective: dict[str, JSON]
+    threads: int
+
+    def samples(self) -> list[float]:
+        return [sample for one_round in self.rounds for sample in one_round]
+
+
+@dataclass(frozen=True)
+class RunFailure:
+    """A candidate that failed on the device: that is its result, not the end of the run."""
+
+    kind: Literal["crash", "error", "timeout", "out-of-memory", "missing-runtime"]
+    message: str
+
+
+# ---------------------------------------------------------------- quality
+@dataclass(frozen=True)
+class SliceValue:
+    value: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Score:
+    """What an evaluation says of one set of predictions.
+
+    ``predictions``: one hashable JSON value a sample where the evaluation returns them (agreement compares them);
+    ``per_sample``: the metric of each sample, for paired intervals.
+    """
+
+    name: str
+    value: float
+    higher_is_better: bool
+    n: int
+    slices: dict[str, SliceValue] = field(default_factory=dict)
+    predictions: tuple[JSON, ...] | None = None
+    per_sample: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How often a candidate says the same as float on held-out data (or on synthetic input, then ``synthetic``)."""
+
+    value: float
+    kind: Literal["predictions", "argmax", "iou", "cosine"]
+    n: int
+    synthetic: bool = False
+
+
+@dataclass(frozen=True)
+class SliceVerdict:
+    value: float
+    n: int
+    value_float: float
+    drop: float
+    allowed: float
+    accepted: bool
+    resolution_limited: bool
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """Closeness to float. SQNR and cosine are over all outputs of all held-out feeds; the metric is of the evaluation data."""
+
+    sqnr_db: float | None
+    cosine: float | None
+    agreement: float | None
+    metric_name: str | None = None
+    metric: float | None = None
+    metric_float: float | None = None
+    higher_is_better: bool | None = None
+    n: int | None = None
+    slices: dict[str, SliceVerdict] = field(default_factory=dict)
+    suspicious: str | None = None
+
+
+# ---------------------------------------------------------------- the verdict
+@dataclass(frozen=True)
+class CandidateReport:
+    """One row of the verdict."""
+
+    id: str
+    target: str
+    scheme: str
+    stage: Stage
+    accepted: bool
+    reason: str
+    candidate: Candidate
+    fidelity: Fidelity | None = None
+    agreement: Agreement | None = None
+    quality_measured_on: Literal["host", "device"] | None = None
+    latency_s: Latency | None = None
+    latency_reason: str = ""
+    speedup_vs_reference: Ratio | None = None
+    speedup_vs_own_float: Ratio | None = None
+    trust: str | None = None
+    loop: str | None = None
+    energy_j: dict[str, JSON] | None = None
+    energy_reason: str = "no energy meter is configured for this device"
+    size_bytes: int | None = None
+    peak_memory_bytes: int | None = None
+    load_s: float | None = None
+    provenance: dict[str, JSON] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Winner:
+    id: str
+    provisional: bool
+
+
+@dataclass(frozen=True)
+class BaselineReport:
+    """What the compression that came before edgekit bought on this hardware: the given model's float beside the original's."""
+
+    model: dict[str, JSON]
+    speedup: Ratio | None
+    size_ratio: float
+    zipped_ratio: float
+    metric: float | None
+    metric_float: float | None
+    agreement: Agreement | None
+    summary: str
+
+
+@dataclass(frozen=True)
+class DeployReport:
+    """The document that ``deploy --json`` prints and a bundle keeps (``edgekit.deploy/1``)."""
+
+    model: dict[str, JSON]
+    target: str
+    profile: str
+    device: dict[str, JSON] | None
+    winner: Winner | None
+    reason: str
+    candidates: tuple[CandidateReport, ...]
+    calibration: dict[str, JSON] | None
+    evaluation: dict[str, JSON] | None
+    baseline: BaselineReport | None
+    request: dict[str, JSON]
+    tools: dict[str, str]
+    n_compared: int
+    bundle: str | None
+    wall_s: float
+    peak_rss_bytes: int | None
+    warnings: tuple[str, ...] = ()
+    schema: str = "edgekit.deploy/1"
+
+    def row(self, candidate_id: str) -> CandidateReport:
+        return next(row for row in self.candidates if row.id == candidate_id)
+
+
+def sha256_file(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
