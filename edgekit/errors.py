@@ -8,7 +8,10 @@ shown with its traceback (exit 1).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from .types import DeployReport
 
 
 class EdgekitError(Exception):
@@ -104,9 +107,13 @@ class OutputError(EdgekitError):
 
 
 class BudgetError(EdgekitError):
-    """No candidate met the budget: latency, quality or an explicit precision that every target refuses."""
+    """No candidate met the budget: latency, quality or an explicit precision that every target refuses.
+
+    ``report`` has the evidence when the search came as far as one.
+    """
 
     exit_code = 5
+    report: DeployReport | None = None
 
 
 class DeviceUnavailableError(EdgekitError):

@@ -75,6 +75,8 @@ class Vendor:
 
 
 Scheme = AsIs | Float32 | Float16 | BFloat16 | Int8Dynamic | Int8Static | WeightOnly | Vendor
+#: Static schemes need activation ranges, and those need calibration data.
+NEEDS_CALIBRATION = (Int8Static,)
 SCHEME_CLASSES: tuple[type[Scheme], ...] = get_args(Scheme)
 
 #: What ``--precision`` accepts, and the scheme slugs each word selects.

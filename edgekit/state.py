@@ -95,16 +95,16 @@ def write_file(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        aside = Path(name)
         try:
             with os.fdopen(handle, "wb") as stream:
                 stream.write(data)
                 stream.flush()
                 os.fsync(stream.fileno())
-            os.chmod(name, mode)
-            os.replace(name, path)
+            aside.chmod(mode)
+            aside.replace(path)
         except BaseException:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(name)
+            aside.unlink(missing_ok=True)
             raise
 
 

@@ -1,7 +1,7 @@
 """The frozen values that travel from a model to a verdict. No behaviour beyond identity; JSON is in :mod:`edgekit.values`.
 
-Units are in the names (``_s`` seconds, ``_bytes``, ``_j`` joules, ``_db`` decibels). What was not measured is ``None`` and the field
-beside it says why.
+Units are in the names (``_s`` seconds, ``_bytes``, ``_j`` joules, ``_db`` decibels). What was not measured is ``None`` and the
+field beside it says why.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from .schemes import Scalar, Scheme
 
 if TYPE_CHECKING:
-    import numpy as np
     import numpy.typing as npt
 
-    Array = npt.NDArray[np.generic]
+    Array = npt.NDArray[Any]
+else:
+    Array = Any  # this module is imported where numpy is not
 
 JSON = Any  # a value of plain JSON types
 NodeId = str  # name of a node's first output in the normalised ONNX; never a node name, never a vendor's name

@@ -36,6 +36,8 @@ def _converter() -> Any:
     }  # fmt: skip
     assert {cls.__name__ for cls in SCHEME_CLASSES} == set(names)
     configure_tagged_union(Scheme, converter, tag_name="kind", tag_generator=lambda cls: names[cls.__name__])
+    # Sets have no order of their own; documents and hashes need one.
+    converter.register_unstructure_hook_func(lambda t: getattr(t, "__origin__", None) is frozenset, sorted)
     converter.register_structure_hook_func(_is_scalar_union, lambda value, _: value)
     del cattrs
     return converter

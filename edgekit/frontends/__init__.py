@@ -1,0 +1,1 @@
+"""Frontends: one file format each, turned into the normalised ONNX that everything else works on."""

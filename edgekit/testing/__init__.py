@@ -1,0 +1,1 @@
+"""For authors of targets: the conformance suite, small models, and a target that needs no hardware."""

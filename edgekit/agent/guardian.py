@@ -1,0 +1,308 @@
+"""The guardian: answers the host, holds the lease, starts workers, and leaves nothing behind when the host is gone.
+
+Three threads: the main one serves one operation after another; one reads the host's frames, because the end of standard input
+must be noticed at once; one sends a heartbeat.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import queue
+import secrets
+import select
+import signal
+import sys
+import threading
+from typing import Any, Callable, Dict, List, Optional, Tuple, Union
+
+from .bench import Bench, Plan
+from .errors import AgentError, RunError, Stop
+from .files import BlobStore, SessionFolder, check_relpath, check_sha256, guest_home
+from .frames import PROTOCOL, Frame, FrameError, FrameReader, encode_header
+from .lease import Lease
+from .memory import available_bytes
+from .probe import probe
+from .slots import RESIDENT_FRACTION, Slot
+from .stdio import write_all
+from .tensors import TensorError, describe
+from .workers import Worker
+
+HEARTBEAT_S = 2.0
+_STOP_WAIT_S = 5.0
+_MAX_SLOTS = 64
+
+
+class Guardian:
+    """One session with one host.
+
+    Args:
+        zipapp: the file that this program runs from.
+        allow_paths: the host runs on this machine, and ``put`` may name its files instead of sending them.
+    """
+
+    def __init__(self, zipapp: str, input_fd: int, output_fd: int, *, allow_paths: bool) -> None:
+        self._zipapp = zipapp
+        self._input_fd = input_fd
+        self._output_fd = output_fd
+        self._allow_paths = allow_paths
+        self._nonce = secrets.token_hex(16)
+        self._write_lock = threading.Lock()
+        self._inbox: "queue.Queue[Union[Frame, FrameError, None]]" = queue.Queue(maxsize=16)
+        self._stop_fd, self._stop_writer = os.pipe()
+        self._finished = threading.Event()
+        self._lease = Lease()
+        self._slots: Dict[str, Slot] = {}
+        self._prepared: Dict[str, Dict[str, str]] = {}
+        self._storage: Optional[Tuple[BlobStore, SessionFolder]] = None
+        self._request_id = 0
+
+    # ------------------------------------------------------------ life
+    def serve(self) -> int:
+        """Serve until ``bye``, the end of standard input, or a signal. Returns the exit status."""
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            signal.signal(number, lambda *_: self._stop())
+        write_all(self._output_fd, [b"\n%s %s\n" % (PROTOCOL.encode(), self._nonce.encode())])
+        threading.Thread(target=self._read, name="reader", daemon=True).start()
+        threading.Thread(target=self._beat, name="heartbeat", daemon=True).start()
+        try:
+            while True:
+                frame = self._inbox.get()
+                if frame is None:
+                    return 0
+                if isinstance(frame, FrameError):
+                    self._emit("error", {"kind": "protocol", "message": str(frame)})
+                    return 1
+                self._request_id = frame.id
+                self._answer(frame)
+                if frame.op == "bye":
+                    return 0
+        except (Stop, BrokenPipeError):
+            return 0
+        finally:
+            self._clean_up()
+            self._finished.set()
+
+    def _clean_up(self) -> None:
+        for slot in self._slots.values():
+            slot.kill()
+        if self._storage is not None:
+            blobs, folder = self._storage
+            folder.remove()
+            blobs.close()
+        self._lease.release()
+
+    def _stop(self) -> None:
+        os.write(self._stop_writer, b"x")
+
+    def _read(self) -> None:
+        def read_some(size: int) -> bytes:
+            readable, _, _ = select.select([self._input_fd, self._stop_fd], [], [])
+            return b"" if self._stop_fd in readable else os.read(self._input_fd, size)
+
+        reader = FrameReader(read_some)
+        last: Optional[FrameError] = None
+        try:
+            while True:
+                frame = reader.frame()
+                if frame is None:
+                    break
+                self._inbox.put(frame)
+        except FrameError as problem:
+            last = problem
+        self._stop()
+        with contextlib.suppress(queue.Full):
+            self._inbox.put(last, timeout=_STOP_WAIT_S)
+        if not self._finished.wait(_STOP_WAIT_S):
+            for slot in list(self._slots.values()):
+                slot.kill()
+            os._exit(1)  # the main thread hangs in the kernel; without its workers and descriptors the device is free
+
+    def _beat(self) -> None:
+        while not self._finished.wait(HEARTBEAT_S):
+            try:
+                self._emit("heartbeat", {}, request_id=0)
+            except OSError:
+                return
+
+    def _emit(self, op: str, fields: Dict[str, Any], payload: bytes = b"", *, request_id: Optional[int] = None) -> None:
+        header = encode_header(self._request_id if request_id is None else request_id, op, fields, len(payload))
+        with self._write_lock:
+            write_all(self._output_fd, [header, payload])
+
+    # ------------------------------------------------------------ operations
+    def _answer(self, frame: Frame) -> None:
+        operations: Dict[str, Callable[[Frame], Tuple[Dict[str, Any], bytes]]] = {
+            "hello": self._hello, "probe": self._probe, "need": self._need, "put": self._put, "lease": self._take_lease,
+            "prepare": self._prepare, "open": self._open, "infer": self._infer, "bench": self._bench, "close": self._close,
+            "bye": self._bye,
+        }  # fmt: skip
+        try:
+            if frame.op not in operations:
+                raise AgentError("protocol", "no operation %r" % frame.op)
+            fields, payload = operations[frame.op](frame)
+            self._emit("result", fields, payload)
+        except RunError as failure:
+            self._emit("result", {"failure": failure.to_json()})
+        except AgentError as problem:
+            self._emit("error", {"kind": problem.kind, "message": str(problem)})
+        except (KeyError, TypeError, ValueError, TensorError, FrameError) as problem:
+            self._emit("error", {"kind": "protocol", "message": "%s: %s: %s" % (frame.op, type(problem).__name__, problem)})
+
+    def _hello(self, frame: Frame) -> Tuple[Dict[str, Any], bytes]:
+        """The nonce comes back, so that the host knows that it speaks with the process that printed it."""
+        if frame.fields.get("nonce") != self._nonce:
+            raise AgentError("protocol", "hello must carry the nonce of the banner")
+        return {"protocol": PROTOCOL, "pid": os.getpid(), "python": platform.python_version(), "zipapp": self._zipapp}, b""
+
+    def _probe(self, _: Frame) -> Tuple[Dict[str, Any], bytes]:
+        return {"facts": probe()}, b""
+
+    def _files(self) -> Tuple[BlobStore, SessionFolder]:
+        if self._storage is None:
+            home = guest_home()
+            self._storage = BlobStore(home), SessionFolder(home, self._nonce)
+        return self._storage
+
+    def _need(self, frame: Frame) -> Tuple[Dict[str, Any], bytes]:
+        sizes = {check_sha256(sha256): int(size) for sha256, size in dict(frame.fields["sizes"]).items()}
+        return {"missing": self._files()[0].need(sizes)}, b""
+
+    def _put(self, frame: Frame) -> Tuple[Dict[str, Any], bytes]:
+        blobs, sha256 = self._files()[0], frame.fields["sha256"]
+        if "path" in frame.fields:
+            if not self._allow_paths:
+                raise AgentError("protocol", "this agent takes no paths: send the bytes")
+            blobs.put_path(sha256, str(frame.fields["path"]))
+            return {"complete": True}, b""
+        complete = blobs.put(sha256, int(frame.fields["offset"]), int(frame.fields["size"]), frame.payload)
+        return {"complete": complete}, b""
+
+    def _take_lease(self, frame: Frame) -> Tuple[Dict[str, Any], bytes]:
+        if frame.fields["hold"]:
+            self._lease.acquire(str(frame.fields.get("purpose", "")))
+        else:
+            self._lease.release()
+        return {"held": self._lease.held}, b""
+
+    def _need_lease(self) -> None:
+        if not self._lease.held:
+            raise AgentError("no-lease", "take the lease first")
+
+    def _starter(self, fields: Dict[str, Any]) -> Callable[[], Worker]:
+        key, target, entry = str(fields["key"]), str(fields["target"]), str(fields["entry"])
+        if not entry.isidentifier() or check_relpath(target) != os.path.basename(target):
+            raise AgentError("protocol", "not a runner: %r of %r" % (entry, target))
+
+        def log(text: str) -> None:
+            with contextlib.suppress(BrokenPipeError):  # the main thread notices that the host is gone
+                self._emit("log", {"key": key, "text": text})
+
+        return lambda: Worker(self._zipapp, target, entry, log=log, stop_fd=self._stop_fd)
+
+    def _place(self, fields: Dict[str, Any], folder_name: str) -> Dict[str, str]:
+        blobs, folder = self._files()
+        return folder.lay_out(folder_name, dict(fields["files"]), blobs)
+
+    def _prepare(self, frame: Frame) -> Tuple[Dict[str, Any], bytes]:
+        """Let the runner build what must be built on this device; ``open`` of the same key then finds those files as well."""
+        self._need_lease()
+        fields = frame.fields
+        key = str(fields["key"])
+        start = self._starter(fields)
+        name = "prepare-%d" % len(self._prepared)
+        placed = self._place(fields, name)
+        workdir = os.path.join(self._files()[1].path, name + "-out")
+        os.mkdir(workdir, 0o700)
+        worker = start()
+        try:
+            request = {"files": placed, "options": dict(fields["options"]), "workdir": workdir}
+            reply = worker.call(
+                "prepare", request, timeout_s=float(fields["timeout_s"]),
+                on_progress=lambda event: self._emit("progress", {"step": "prepare", "key": key, **event.fields}),
+            )  # fmt: skip
+        finally:
+            worker.kill()
+        if not reply.fields["supported"]:
+            raise AgentError("unsupported", "not supported by this runner")
+        self._prepared[key] = {name: os.path.join(workdir, name) for name in sorted(os.listdir(workdir))}
+        return {"files": sorted(self._prepared[key])}, b""
+
+    def _open(self, frame: Frame) -> Tuple[Dict[str, Any], bytes]:
+        fields = frame.fields
+        key = str(fields["key"])
+        if key in self._slots:
+            raise AgentError("protocol", "%r is open already" % key)
+        if len(self._slots) >= _MAX_SLOTS:
+            raise AgentError("protocol", "over %d candidates are open" % _MAX_SLOTS)
+        placed = {**self._place(fields, "open-%d" % frame.id), **self._prepared.get(key, {})}
+        slot = Slot(key, self._starter(fields), placed, dict(fields["options"]))
+        self._slots[key] = slot
+        slot.load(float(fields["timeout_s"]))
+        self._unload_others(slot)
+        return dict(slot.info), b""
+
+    def _unload_others(self, keep: Slot) -> None:
+        """When the loaded workers hold too much memory, all but one are ended; they load again when they are used."""
+        available = available_bytes()
+        held = sum(slot.worker.rss_bytes() for slot in self._slots.values() if slot.worker is not None)
+        if available is not None and held >= RESIDENT_FRACTION * available:
+            for slot in self._slots.values():
+                if slot is not keep:
+                    slot.unload()
+
+    def _slot(self, key: object) -> Slot:
+        slot = self._slots.get(str(key))
+        if slot is None:
+            raise AgentError("protocol", "%.200r is not open" % (key,))
+        return slot
+
+    def _infer(self, frame: Frame) -> Tuple[Dict[str, Any], bytes]:
+        self._need_lease()
+        slot = self._slot(frame.fields["key"])
+        describe(frame.fields["tensors"], len(frame.payload))
+        if slot.worker is None:
+            slot.load(float(frame.fields["load_timeout_s"]))
+            self._unload_others(slot)
+        timeout_s = float(frame.fields["timeout_s"])
+        request = {"tensors": frame.fields["tensors"]}
+        if "layers_of_runs" in frame.fields:
+            request["runs"] = int(frame.fields["layers_of_runs"])
+            return {}, bytes(slot.call("layers", request, frame.payload, timeout_s=timeout_s).payload)
+        reply = slot.call("infer", request, frame.payload, timeout_s=timeout_s)
+        return {"tensors": reply.fields["tensors"]}, bytes(reply.payload)
+
+    def _bench(self, frame: Frame) -> Tuple[Dict[str, Any], bytes]:
+        self._need_lease()
+        slots = [self._slot(key) for key in frame.fields["keys"]]
+        feeds: List[Tuple[List[Dict[str, Any]], bytes]] = []
+        offset = 0
+        for entries, size in frame.fields["feeds"]:
+            describe(entries, size)
+            feeds.append((entries, bytes(frame.payload[offset : offset + size])))
+            offset += size
+        of_key = {slot.key: feeds[index] for slot, index in zip(slots, frame.fields["feed_of"])}  # noqa: B905 - Python 3.8
+        for other in self._slots.values():
+            if other not in slots:
+                other.unload()
+        return Bench(slots, of_key, Plan(**frame.fields["plan"]), self._emit).run(), b""
+
+    def _close(self, frame: Frame) -> Tuple[Dict[str, Any], bytes]:
+        slot = self._slots.pop(str(frame.fields["key"]), None)
+        if slot is not None:
+            slot.unload()
+        return {}, b""
+
+    def _bye(self, _: Frame) -> Tuple[Dict[str, Any], bytes]:
+        for slot in self._slots.values():
+            slot.unload()
+        return {}, b""
+
+
+def main(arguments: List[str], zipapp: str, input_fd: int, output_fd: int) -> int:
+    """Run a guardian. ``--allow-paths`` among ``arguments``: the host is on this machine."""
+    if set(arguments) - {"--allow-paths"}:
+        print("edgekit agent: unknown arguments", file=sys.stderr)
+        return 2
+    return Guardian(zipapp, input_fd, output_fd, allow_paths="--allow-paths" in arguments).serve()

@@ -1,0 +1,146 @@
+"""The lease: one user of a device at a time, by an advisory lock that the kernel drops when its holder dies.
+
+The file lies in a folder that everyone may write to, so nothing about it is taken on trust: no symbolic link is followed, it is
+created exclusively or opened without ``O_CREAT`` (the kernel's ``protected_regular`` denies that flag on other people's files
+there), and after locking the path must still name the locked file.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import getpass
+import json
+import os
+import stat
+import time
+from typing import List, Optional, Tuple
+
+from .errors import AgentError
+
+DIRECTORIES = ("/run/lock", "/tmp")  # noqa: S108 - the contract names them; the file is opened as the module's docstring says
+FILE_NAME = "edgekit.lease"
+_MAX_HOLDER_BYTES = 4096
+
+
+def lease_directories() -> List[str]:
+    """Where the lease file may lie, best first. ``EDGEKIT_LEASE_DIR`` replaces them: for tests, and containers."""
+    override = os.environ.get("EDGEKIT_LEASE_DIR")
+    candidates = [override] if override else list(DIRECTORIES)
+    return [directory for directory in candidates if os.path.isdir(directory)]
+
+
+class Lease:
+    """Holds the device while ``held``. Not shared between threads."""
+
+    def __init__(self, directories: Optional[List[str]] = None) -> None:
+        self._directories = lease_directories() if directories is None else directories
+        self._fd = -1
+        self._path = ""
+
+    @property
+    def held(self) -> bool:
+        return self._fd >= 0
+
+    def acquire(self, purpose: str) -> None:
+        """Take the lease now, or say who has it.
+
+        Raises:
+            AgentError: ``busy`` with the holder and since when; ``disk`` when no lease file can be made; ``integrity`` when
+                something else lies in its place.
+        """
+        if self.held:
+            return
+        while True:
+            fd, path = self._open()
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as problem:
+                holder = _read_holder(fd)
+                os.close(fd)
+                if problem.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                    raise
+                raise AgentError("busy", holder) from problem
+            if _still_names(path, fd):
+                self._fd, self._path = fd, path
+                _write_holder(path, purpose)
+                return
+            os.close(fd)  # replaced between open and lock: try the new one
+
+    def release(self) -> None:
+        if self.held:
+            _write_holder(self._path, None)
+            os.close(self._fd)
+            self._fd = -1
+
+    def _open(self) -> Tuple[int, str]:
+        refused = "neither of %s exists" % " and ".join(DIRECTORIES)
+        for directory in self._directories:
+            path = os.path.join(directory, FILE_NAME)
+            try:
+                return _open_lease_file(path), path
+            except OSError as problem:
+                if problem.errno == errno.ELOOP:
+                    raise AgentError("integrity", "%s is a symbolic link" % path) from problem
+                if problem.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+                    raise
+                refused = "%s: %s" % (path, problem.strerror)
+        raise AgentError("disk", "no lease file can be made (%s)" % refused)
+
+
+def _open_lease_file(path: str) -> int:
+    flags = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a FIFO in its place must not block the open
+    try:
+        fd = os.open(path, flags | os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        os.fchmod(fd, 0o666)  # whatever the umask: other users must be able to take it later
+    except FileExistsError:
+        fd = os.open(path, flags | os.O_RDONLY)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise AgentError("integrity", "%s is not a regular file" % path)
+    return fd
+
+
+def _still_names(path: str, fd: int) -> bool:
+    try:
+        there = os.stat(path, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    ours = os.fstat(fd)
+    return (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)
+
+
+def _write_holder(path: str, purpose: Optional[str]) -> None:
+    """Note who holds it, for the message that others get. The lock alone decides, so failing to write is no failure."""
+    text = b""
+    if purpose is not None:
+        since = time.strftime("%Y-%m-%d %H:%M:%S %z")
+        text = json.dumps({"user": _user(), "pid": os.getpid(), "since": since, "purpose": purpose[:200]}).encode()
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        os.ftruncate(fd, 0)
+        os.write(fd, text)
+    except OSError:
+        return
+    finally:
+        os.close(fd)
+
+
+def _read_holder(fd: int) -> str:
+    try:
+        holder = json.loads(os.pread(fd, _MAX_HOLDER_BYTES, 0).decode("utf-8", "replace"))
+        return "held by %s (process %d) since %s for %s" % (
+            str(holder["user"])[:64], int(holder["pid"]), str(holder["since"])[:40], str(holder["purpose"])[:200],
+        )  # fmt: skip
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return "held by somebody who left no name"
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):  # no such user id: a container
+        return "user %d" % os.getuid()

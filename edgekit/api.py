@@ -1,0 +1,149 @@
+"""What edgekit does, as functions: everything the command line does goes through here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import BudgetError, UsageError
+from .progress import Progress, Silent
+from .request import DeployRequest, parse_request
+from .types import DeployReport, Feed
+
+if TYPE_CHECKING:
+    from .deployment import Outcome
+    from .devices.plan import Timeouts
+
+CalibrationSource = str | Path | Callable[[], Iterable[Feed]] | Iterable[Feed]
+EvaluationSource = str | Path | Callable[..., Any]
+
+
+def deploy(
+    model: DeployRequest | str | Path,
+    *,
+    output: str | Path | None = None,
+    force: bool = False,
+    install: str | Path | None = None,
+    calib: CalibrationSource | None = None,
+    eval: EvaluationSource | None = None,  # noqa: A002  # the name of the option on the command line
+    allow_code: bool = False,
+    dry_run: bool = False,
+    measure: bool = True,
+    timeouts: Timeouts | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> DeployReport:
+    """Finds the fastest artifact that is still right, with the evidence, and writes it as a bundle.
+
+    Args:
+        model: the model's file, or a whole request (see :class:`edgekit.request.DeployRequest`).
+        output: the bundle's folder; nothing is written without one.
+        force: replace ``output`` even when it is not a bundle.
+        install: put the bundle in a versioned folder under this path, behind a ``current`` link. Needs ``output``.
+        calib: calibration feeds: a path or ``file.py:function`` as on the command line; or a function that yields dicts
+            ``{input: array}`` (batch axis included) and is called afresh each pass; or a list of such dicts.
+        eval: evaluation: a path or ``file.py:function``, or a function ``evaluate(predict)``.
+        allow_code: let ``file.py:function`` references run.
+        dry_run: stop after the plan: which candidates would be tried, and which are refused and why.
+        measure: False builds and judges, and measures nothing.
+        timeouts: how long to wait for the device; see :class:`edgekit.devices.plan.Timeouts`.
+        progress: told what is going on; silent without one.
+        options: the options of ``edgekit deploy`` by their names: ``target="onnx"``, ``max_drop="1%"``, ``threads=2`` ...
+
+    Returns:
+        The verdict. ``report.winner`` is None only for a dry run.
+
+    Raises:
+        UsageError, ModelError, DataError, DependencyError, DeviceUnavailableError, DeviceRunError, OutputError: see
+            ``edgekit.errors``.
+        BudgetError: nothing met what was asked for; its ``report`` attribute has the evidence.
+
+    Example:
+        >>> import edgekit
+        >>> from edgekit.demo import demo_models
+        >>> kept = demo_models()[1]
+        >>> report = edgekit.deploy(kept.model, target="onnx", calib=kept.calibration, dry_run=True)
+        >>> report.candidates[0].id
+        'onnx/float32'
+    """
+    from .deployment import execute, planned_report
+    from .devices.plan import Timeouts
+    from .preparation import Sources, prepare
+
+    started = time.monotonic()
+    progress = progress or Silent()
+    request, objects = _request(model, calib, eval, options)
+    out = Path(output) if output is not None else None
+    if install is not None and out is None:
+        raise UsageError("there is nothing to install without an output folder", hint="name one with output= (or -o)")
+    if out is not None and not dry_run:
+        from .bundle import check_output
+
+        check_output(out, force=force)
+    sources = Sources(*objects, allow_code=allow_code)
+    run = prepare(request, sources, measure=measure, timeouts=timeouts or Timeouts(), progress=progress)
+    if dry_run:
+        return planned_report(run, started)
+    outcome = execute(run, started, progress)
+    if outcome.winner is None:
+        raise _nothing_met(outcome.report)
+    return outcome.report if out is None else _hand_over(outcome, out, install, force=force, progress=progress)
+
+
+def build(model: DeployRequest | str | Path, *, output: str | Path, **options: Any) -> DeployReport:
+    """Builds and judges without measuring; the bundle's winner is provisional. Arguments and errors are those of :func:`deploy`."""
+    return deploy(model, output=output, measure=False, **options)
+
+
+def _request(
+    model: DeployRequest | str | Path, calib: Any, evaluation: Any, options: dict[str, Any]
+) -> tuple[DeployRequest, tuple[Any, Any]]:
+    """The request, and the data that came as Python objects instead of text."""
+    texts = {name: str(value) for name, value in (("calib", calib), ("eval", evaluation)) if isinstance(value, (str, Path))}
+    objects = tuple(None if isinstance(value, (str, Path)) else value for value in (calib, evaluation))
+    if isinstance(model, DeployRequest):
+        if options:
+            raise UsageError(f"options {', '.join(options)} come with a whole request", hint="put them in the request")
+        request = replace(model, **texts)  # type: ignore[arg-type]  # calib and eval are text fields
+    else:
+        request = parse_request({"model": str(model), **texts, **options})
+    return request, (objects[0], objects[1])
+
+
+def _hand_over(outcome: Outcome, output: Path, install: str | Path | None, *, force: bool, progress: Progress) -> DeployReport:
+    from .bundle import write_bundle
+
+    assert outcome.winner is not None
+    progress.stage("writing the bundle")
+    report = replace(outcome.report, bundle=str(output))
+    write_bundle(
+        output,
+        report=report,
+        artifact=outcome.winner.artifact,
+        artifact_folder=outcome.winner.folder,
+        runner=outcome.winner.runner,
+        measurements=outcome.measurements,
+        golden_inputs=outcome.golden_inputs,
+        golden_outputs=outcome.golden_outputs,
+        force=force,
+    )
+    if install is not None:
+        from .install import install as install_bundle
+
+        install_bundle(output, Path(install))
+    return report
+
+
+def _nothing_met(report: DeployReport) -> BudgetError:
+    refused = [row for row in report.candidates if not row.accepted]
+    why = "; ".join(f"{row.id}: {row.reason}" for row in refused[:4]) or report.reason
+    problem = BudgetError(
+        "no candidate met what was asked for",
+        why=why,
+        hint="loosen --max-drop, --min-agreement or --max-latency, give more calibration data, or use --precision auto",
+    )
+    problem.report = report
+    return problem

@@ -1,0 +1,288 @@
+"""The folder that is handed over: artifact, manifest, evidence and an example that runs. See docs/bundle.md.
+
+``edgekit.json`` lists every other file with its hash and size. A bundle holds relative paths only and never the user's data.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import IntegrityError, OutputError
+from .integrity import MAX_JSON_BYTES, FileEntry, is_safe_path
+from .manifest import (
+    MANIFEST,
+    MEASUREMENTS,
+    MEASUREMENTS_SCHEMA,
+    Bundle,
+    CheckResult,
+    GoldenFiles,
+    RunnerFiles,
+    Step,
+    check_bundle,
+    read_bundle,
+    read_measurements,
+    self_hash,
+)
+from .portable import folders_named, portable, without_folders
+from .request import DeployRequest
+from .state import new_folder, writing
+from .types import JSON, Artifact, DeployReport, Measurement, RunFailure, Runner, sha256_file
+from .values import canonical, from_json, to_json
+
+if TYPE_CHECKING:
+    from .types import Array
+
+__all__ = [
+    "MANIFEST", "Bundle", "CheckResult", "Step",
+    "check_bundle", "check_output", "read_bundle", "read_measurements", "write_bundle",
+]  # fmt: skip
+
+EXAMPLE = Path(__file__).with_name("bundle_example.py")
+
+
+def write_bundle(
+    out: Path,
+    *,
+    report: DeployReport,
+    artifact: Artifact | None,
+    artifact_folder: Path | None,
+    runner: Runner | None,
+    measurements: Mapping[str, Measurement | RunFailure] | None = None,
+    golden_inputs: Mapping[str, Array] | None = None,
+    golden_outputs: Mapping[str, Array] | None = None,
+    created: datetime | None = None,
+    force: bool = False,
+) -> Path:
+    """Write the bundle ``out``; it appears whole or not at all, and an older bundle there is replaced by rename.
+
+    Args:
+        out: the folder to write.
+        report: the verdict, with the request in it; kept without the folders of this machine.
+        artifact: the winner's files, None when nothing was accepted (the bundle is then evidence only).
+        artifact_folder: where the artifact's files lie; their hashes are compared once they are copied.
+        runner: the winner's device-side code, copied so that the example needs no edgekit. ``runner.files`` are artifact files.
+        measurements: every sample of every measured candidate, by candidate id.
+        golden_inputs: one synthetic feed, {name in the original model: array}; never the user's data.
+        golden_outputs: what the artifact made of it, under the original names; with both the bundle gets ``run_example.py``.
+        created: when; now unless said.
+        force: replace whatever folder stands at ``out``.
+
+    Returns:
+        ``out``, absolute.
+
+    Raises:
+        OutputError: ``out`` exists and is no bundle, or cannot be written.
+        IntegrityError: a file of the artifact is not what its build recorded.
+    """
+    out = check_output(out, force=force)
+    measurements = measurements or {}
+    request = from_json(DeployRequest, report.request, name="the report's request")
+    requested = to_json(portable(request, Path.cwd()))
+    with _replacing(out) as folder:
+        runner_files = golden_files = None
+        if artifact is not None and artifact_folder is not None:
+            _copy_artifact(folder / "artifact", artifact, artifact_folder)
+            runner_files = _copy_runner(folder, runner) if runner is not None else None
+            if runner is not None and golden_inputs and golden_outputs:
+                golden_files = _write_golden(folder, golden_inputs, golden_outputs, runner.tolerance)
+                if not artifact.needs_device_build:  # a device build goes through the agent, which the example does without
+                    _write(folder / "run_example.py", EXAMPLE.read_bytes())
+        _write(folder / MEASUREMENTS, canonical(_measured(measurements)))
+        _write(folder / "README.md", _readme(folder, report, runner_files).encode())
+        bundle = Bundle(
+            edgekit=metadata.version("edgekit-sdk"),
+            created_utc=(created or datetime.now(UTC)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            files=_listing(folder),
+            winner=report.winner,
+            candidate=report.row(report.winner.id).candidate if report.winner else None,
+            artifact=artifact,
+            runner=runner_files,
+            golden=golden_files,
+            provenance=_steps(report, artifact, measurements),
+            tools=report.tools,
+            requested=requested,
+            effective=_effective(report, runner, measurements),
+            calibration=report.calibration,
+            report=replace(report, request=requested, bundle="."),
+            self_sha256="",
+        )
+        document = without_folders(to_json(bundle), folders_named(request))
+        text = _json_bytes({**document, "self_sha256": self_hash(document)})
+        if len(text) > MAX_JSON_BYTES:
+            raise OutputError(f"{MANIFEST} would have {len(text)} bytes", why=f"over {MAX_JSON_BYTES} it could not be read back")
+        _write(folder / MANIFEST, text)
+    return out
+
+
+def check_output(out: Path, *, force: bool = False) -> Path:
+    """``out`` as an absolute path that may be written; call it before slow work.
+
+    Raises:
+        OutputError: something stands there that is no bundle (without ``force``), or that is never ours to replace.
+    """
+    out = Path(os.path.realpath(out))
+    if not os.path.lexists(out):
+        return out
+    if not out.is_dir():
+        raise OutputError(f"{out} exists and is not a folder", hint="choose another with -o")
+    if any(place == out or out in place.parents for place in (Path.cwd(), Path.home().resolve())):
+        raise OutputError(
+            f"{out} is never replaced", why="the working directory or your home is in it", hint="choose another with -o"
+        )
+    with writing(out):
+        foreign = not (out / MANIFEST).is_file() and any(out.iterdir())
+    if foreign and not force:
+        raise OutputError(
+            f"{out} exists and is not a bundle", why=f"it holds no {MANIFEST}", hint="choose another with -o, or add --force"
+        )
+    return out
+
+
+@contextlib.contextmanager
+def _replacing(out: Path) -> Iterator[Path]:
+    """A folder written aside that takes the place of ``out`` when the block ends well; the old one is back when it does not."""
+    retired: Path | None = None
+    try:
+        with new_folder(out) as folder:
+            yield folder
+            if out.exists():
+                retired = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".old", dir=out.parent)) / "bundle"
+                out.rename(retired)
+    except BaseException:
+        if retired is not None:
+            if retired.exists() and not out.exists():
+                retired.rename(out)
+            retired.parent.rmdir()
+        raise
+    if retired is not None:
+        with writing(out):
+            shutil.rmtree(retired.parent)
+
+
+def _copy_artifact(folder: Path, artifact: Artifact, source: Path) -> None:
+    for name, expected in artifact.files.items():
+        if not is_safe_path(name) or not (source / name).is_file():
+            raise IntegrityError(f"artifact file {name!r} is missing, or its name is not a plain relative path")
+        copy = folder / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source / name, copy)
+        actual = sha256_file(copy)
+        if actual != expected:
+            raise IntegrityError(
+                f"artifact file {name!r} changed after its build", why=f"expected sha256 {expected}, found {actual}"
+            )
+
+
+def _copy_runner(folder: Path, runner: Runner) -> RunnerFiles:
+    for code in runner.code:
+        _write(folder / "runner" / code.name, code.read_bytes())
+    return RunnerFiles(
+        code=tuple(f"runner/{code.name}" for code in runner.code),
+        entry=runner.entry,
+        requires=runner.requires,
+        files=runner.files,
+        options=runner.options,
+        tolerance=runner.tolerance,
+    )
+
+
+def _write_golden(folder: Path, inputs: Mapping[str, Array], outputs: Mapping[str, Array], tolerance: float) -> GoldenFiles:
+    golden = GoldenFiles("golden/inputs.npz", "golden/outputs.npz", tolerance)
+    _write_npz(folder / golden.inputs, inputs)
+    _write_npz(folder / golden.outputs, outputs)
+    return golden
+
+
+def _write_npz(path: Path, arrays: Mapping[str, Array]) -> None:
+    """Like numpy.savez, but the same bytes every time, and any tensor name is allowed (savez takes ``file`` for itself)."""
+    import zipfile
+
+    import numpy as np
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in sorted(arrays):
+            member = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
+            member.compress_type = zipfile.ZIP_DEFLATED
+            with archive.open(member, "w", force_zip64=True) as stream:
+                np.lib.format.write_array(stream, np.asarray(arrays[name]), allow_pickle=False)
+
+
+def _measured(measurements: Mapping[str, Measurement | RunFailure]) -> dict[str, JSON]:
+    return {
+        "schema": MEASUREMENTS_SCHEMA,
+        "measurements": {name: to_json(value) for name, value in measurements.items() if isinstance(value, Measurement)},
+        "failures": {name: to_json(value) for name, value in measurements.items() if isinstance(value, RunFailure)},
+    }
+
+
+def _steps(
+    report: DeployReport, artifact: Artifact | None, measurements: Mapping[str, Measurement | RunFailure]
+) -> tuple[Step, ...]:
+    """How the artifact came about: read, calibrate, build, judge, measure; only what was done."""
+    steps = [Step("read", "edgekit", {"shape": report.request.get("shape")}, report.model)]
+    if report.calibration is not None:
+        steps.append(Step("calibrate", "edgekit", {"samples": report.request.get("samples")}, report.calibration))
+    if report.winner is not None and artifact is not None:
+        row = report.row(report.winner.id)
+        steps.append(Step("build", row.target, {"candidate": to_json(row.candidate)}, artifact.provenance))
+    if report.evaluation is not None:
+        steps.append(Step("judge", "edgekit", {"metric": report.request.get("metric")}, report.evaluation))
+    measured = _winner_measurement(report, measurements)
+    if measured is not None:
+        steps.append(Step("measure", measured.loop, measured.requested, measured.effective))
+    return tuple(steps)
+
+
+def _effective(
+    report: DeployReport, runner: Runner | None, measurements: Mapping[str, Measurement | RunFailure]
+) -> dict[str, JSON]:
+    """The run options handed to the runtime, and what the runtime says is in force (None where nothing was measured)."""
+    measured = _winner_measurement(report, measurements)
+    return {"options": runner.options if runner else None, "runtime": measured.effective if measured else None}
+
+
+def _winner_measurement(report: DeployReport, measurements: Mapping[str, Measurement | RunFailure]) -> Measurement | None:
+    measured = measurements.get(report.winner.id) if report.winner else None
+    return measured if isinstance(measured, Measurement) else None
+
+
+def _readme(folder: Path, report: DeployReport, runner: RunnerFiles | None) -> str:
+    winner = report.winner.id if report.winner else "no candidate was accepted"
+    example = "There is no example to run here."
+    if runner is not None and (folder / "run_example.py").exists():
+        example = (
+            f"`python run_example.py` runs it on its golden input (needs {', '.join(dict.fromkeys(('numpy', *runner.requires)))})."
+        )
+    lines = (
+        f"# edgekit bundle: {winner}",
+        f"For {report.profile}: {report.reason}",
+        f"`artifact/` is what the device loads; `{MANIFEST}` lists every file with its sha256 and says how each was made.",
+        example,
+        f"`{MEASUREMENTS}` holds every sample; `edgekit check` verifies this folder.",
+    )
+    return "".join(" ".join(line.split()) + "\n" for line in lines)
+
+
+def _json_bytes(document: Any) -> bytes:
+    return (json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+
+
+def _listing(folder: Path) -> dict[str, FileEntry]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): FileEntry(sha256_file(path), path.stat().st_size) for path in files}

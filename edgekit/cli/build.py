@@ -1,0 +1,66 @@
+"""``edgekit build``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .common import become_verbose, common_options, examples, json_wanted
+from .request_options import ALLOW_CODE, FORCE, FROM, MODEL, OUTPUT, default_output, gather, request_options
+
+
+@click.command(
+    epilog=examples(
+        "edgekit build model.onnx --target onnx --calib fit.npz",
+        "edgekit build model.onnx --target onnx --precision int8 --calib fit.npz -o int8/",
+    )
+)
+@MODEL
+@request_options(
+    "target",
+    "calib",
+    "eval",
+    "metric",
+    "precision",
+    "max_drop",
+    "min_agreement",
+    "objective",
+    "shape",
+    "samples",
+    "threads",
+    "budget",
+)
+@FROM
+@OUTPUT
+@FORCE
+@ALLOW_CODE
+@common_options
+@click.pass_context
+def build(
+    ctx: click.Context, /, from_bundle: Path | None, output: Path | None, force: bool, allow_code: bool, as_json: bool, **typed: Any
+) -> None:
+    """Build MODEL for a target and judge its quality, without measuring its speed.
+
+    The bundle's choice is provisional: without a measurement nothing is known to be faster than float, so float is kept unless
+    --precision or --objective size asks for something else.
+    """
+    from ..config import load_config
+    from .running import run_deploy
+
+    config = load_config(Path.cwd())
+    become_verbose(ctx, config.run.get("verbose", False))
+    # A latency limit that stands in edgekit.toml or a bundle for `deploy` cannot be held against a build.
+    request = replace(gather(typed, config, from_bundle=from_bundle, allow_code=allow_code), max_latency=None)
+    run_deploy(
+        ctx,
+        request,
+        output=output or default_output(request),
+        force=force,
+        install=None,
+        dry_run=False,
+        measure=False,
+        as_json=json_wanted(ctx, as_json, config.run.get("json", False)),
+    )

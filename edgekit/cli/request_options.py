@@ -1,0 +1,153 @@
+"""The options of ``deploy``, ``build`` and ``profile``, and how they become one request.
+
+Every option is None when it was not typed, so that a bundle (``--from``) and ``edgekit.toml`` can fill it in; the defaults stand in
+:class:`edgekit.request.DeployRequest`, and the help only quotes them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..schemes import PRECISIONS
+from .common import F
+
+if TYPE_CHECKING:
+    from ..config import Config
+    from ..request import DeployRequest
+
+
+def _target_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Shell completion for --target: plugins, profiles, aliases, after the last comma."""
+    from ..profiles import AUTO, aliases, load_profiles
+    from ..targets import registry
+
+    del ctx, param
+    before, comma, last = incomplete.rpartition(",")
+    names = sorted({AUTO, *registry(), *load_profiles(), *aliases()})
+    return [before + comma + name for name in names if name.startswith(last)]
+
+
+_OPTIONS: dict[str, Callable[[Any], Any]] = {
+    "target": click.option(
+        "--target",
+        metavar="T[,T]",
+        shell_complete=_target_names,
+        help="A target, device profile or alias (`edgekit targets` lists them), several separated by commas, or auto: every target "
+        "of the device's profile, and the verdict chooses across them.  [default: auto]",
+    ),
+    "device": click.option(
+        "--device", metavar="D", help="Where to measure; `edgekit devices list` names them.  [default: this machine]"
+    ),
+    "calib": click.option(
+        "--calib",
+        metavar="PATH",
+        type=click.Path(),
+        help="Calibration data: .npz, a folder of .npz or .npy, a folder of images with a preprocess.toml, or file.py:function "
+        "yielding dicts {input: array}. 20 % are held out to compare candidates with float.",
+    ),
+    "eval": click.option(
+        "--eval",
+        metavar="PATH",
+        type=click.Path(),
+        help="Labelled data of the same kinds, with --metric, or file.py:function(predict) returning a score.",
+    ),
+    "metric": click.option("--metric", metavar="M", help="How labelled data are scored, for example accuracy."),
+    "precision": click.option("--precision", type=click.Choice(list(PRECISIONS)), help="Try this precision only.  [default: auto]"),
+    "max_drop": click.option(
+        "--max-drop",
+        metavar="1%",
+        help="How much of the metric may be lost: 1% of float's value, or 0.01 absolute.  [default: 1%]",
+    ),
+    "min_agreement": click.option(
+        "--min-agreement", metavar="A", help="How often a candidate must say what float says.  [default: 0.98, with labels 0.95]"
+    ),
+    "max_latency": click.option(
+        "--max-latency", metavar="12ms", help="The slowest acceptable latency, p90 unless said: 12ms, or '12ms p50'."
+    ),
+    "objective": click.option(
+        "--objective",
+        type=click.Choice(["latency", "energy", "size"]),
+        help="What to make small among those that are right.  [default: latency]",
+    ),
+    "baseline": click.option(
+        "--baseline",
+        metavar="MODEL",
+        type=click.Path(),
+        help="The model before it was compressed: says what that bought on this hardware.",
+    ),
+    "shape": click.option(
+        "--shape", metavar="N=1x3x48x320", multiple=True, help="Fix the shape of an input; may be given several times."
+    ),
+    "samples": click.option("--samples", metavar="N", type=int, help="Use at most N calibration samples.  [default: all]"),
+    "threads": click.option(
+        "--threads", metavar="N", type=int, help="Threads of the runtime, for every candidate alike.  [default: 1]"
+    ),
+    "budget": click.option(
+        "--budget", metavar="120s", help="Stop looking for more candidates after this time: 120s, 2m.  [default: none]"
+    ),
+    "eval_on": click.option(
+        "--eval-on",
+        type=click.Choice(["host", "device"]),
+        help="Where quality is judged.  [default: host, where it can run the artifact]",
+    ),
+}
+MODEL = click.argument("model", required=False, type=click.Path())
+FROM = click.option(
+    "--from",
+    "from_bundle",
+    metavar="BUNDLE",
+    type=click.Path(path_type=Path),
+    help="Repeat the run that made BUNDLE; what is typed wins over what it recorded.",
+)
+OUTPUT = click.option(
+    "-o",
+    "--output",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="The bundle's folder. An existing folder is replaced only when it is a bundle.  [default: <model>-<target>-edgekit]",
+)
+FORCE = click.option("--force", is_flag=True, help="Replace DIR even when it is not a bundle.")
+ALLOW_CODE = click.option(
+    "--allow-code",
+    is_flag=True,
+    help="Run file.py:function references that come from a bundle or edgekit.toml; those typed here run anyway.",
+)
+
+
+def request_options(*names: str) -> Callable[[F], F]:
+    """The named options (all of them when none is named), in the order of the help."""
+
+    def decorate(command: F) -> F:
+        for name in reversed(names or tuple(_OPTIONS)):
+            command = _OPTIONS[name](command)
+        return command
+
+    return decorate
+
+
+def gather(typed: dict[str, Any], config: Config, *, from_bundle: Path | None = None, allow_code: bool = False) -> DeployRequest:
+    """The request from what was typed, the bundle to repeat and ``edgekit.toml``.
+
+    Raises:
+        UsageError: a value that cannot be read, no model, or a code reference that nobody typed.
+        IntegrityError: the bundle to repeat is not intact.
+    """
+    from ..bundle import read_bundle
+    from ..config import require_code_allowed, resolve
+
+    recorded = read_bundle(from_bundle).request() if from_bundle is not None else None
+    given = {name: value for name, value in typed.items() if value not in (None, ())}
+    resolved = resolve(given, config, bundle=recorded)
+    require_code_allowed(resolved, allow_code=allow_code)
+    return resolved.request
+
+
+def default_output(request: DeployRequest) -> Path:
+    """``<model stem>-<target>-edgekit`` in the working directory."""
+    name = f"{Path(request.model).stem}-{'-'.join(request.target)}-edgekit"
+    return Path(re.sub(r"[^A-Za-z0-9._-]+", "_", name))

@@ -1,0 +1,212 @@
+"""One run, from the plan to the verdict: build, compare, evaluate, measure, decide."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from . import search
+from .baseline import BASELINE_KEY, compare_with_baseline, view_baseline
+from .building import Built, build, tool_versions
+from .evaluation import guarded
+from .gates import Gates
+from .judging import FloatView, predictor
+from .plan import Planned, reference_plan
+from .types import (
+    Array,
+    BaselineReport,
+    CandidateReport,
+    DeployReport,
+    Feed,
+    Measurement,
+    RunFailure,
+    Site,
+    Winner,
+)
+from .values import to_json
+from .verdict import Choice, is_full_precision
+
+if TYPE_CHECKING:
+    from .evaluation import Predict
+    from .preparation import Run
+    from .progress import Progress
+
+LEASE_WAIT_S = 600.0  # a colleague's run on this machine usually ends within minutes
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The verdict with what a bundle keeps of it."""
+
+    report: DeployReport
+    winner: Built | None
+    measurements: dict[str, Measurement]
+    golden_inputs: dict[str, Array]
+    golden_outputs: dict[str, Array]
+
+
+def planned_report(run: Run, started: float) -> DeployReport:
+    """What ``--dry-run`` shows: the candidates, and those refused with the reason. Nothing is built."""
+    rows = [item.refused(str(item.reject) if item.reject else "would be tried") for item in run.planned]
+    choice = Choice(tuple(rows), None, "dry run: nothing was built")
+    return _report(run, choice, None, 0, (), started)
+
+
+def execute(run: Run, started: float, progress: Progress) -> Outcome:
+    """Runs the whole search on ``run.device``.
+
+    Raises:
+        ModelError, DataError, DependencyError, DeviceUnavailableError, DeviceRunError: see ``edgekit.errors``.
+    """
+    from .devices.session import AgentSession
+
+    request = run.request
+    budget = search.Budget(request.budget_s)
+    built, refused = search.build_all(run.model, run.planned, run.data, threads=request.threads, budget=budget, progress=progress)
+    reference = _reference(run, reference_plan(run.model, Site(run.profile, run.facts)), built)
+    baseline = None
+    if run.original is not None:
+        baseline = build(run.original, reference_plan(run.original, Site(run.profile, run.facts)), None, threads=request.threads)
+    runners = {item.planned.target.name: item.runner for item in [*built.values(), reference]}
+    with AgentSession(run.device.transport, runners, timeouts=run.timeouts) as session, session.lease(wait_s=LEASE_WAIT_S):
+        setting = search.Setting(
+            session=session,
+            gates=Gates(request.max_drop, request.min_agreement),
+            held_out=run.held_out,
+            synthetic=run.calibration is None,
+            evaluation=run.evaluation,
+            guard=_guard(run),
+            progress=progress,
+        )
+        view = search.look_at_float(setting, reference)
+        judged, n_compared = search.judge_all(setting, view, reference, built, budget)
+        baseline_view = view_baseline(setting, baseline) if baseline else None
+        results: Mapping[str, Measurement | RunFailure] = {}
+        if not run.not_measured:
+            feed = next(iter(run.held_out))
+            results = search.measure_all(setting, judged, built, reference, feed, {BASELINE_KEY: baseline} if baseline else {})
+        rows = search.with_measurements(judged, results, reference.id, _floats(built))
+        ordered = [(rows | refused)[item.id] for item in run.planned]
+        choice = search.decide(ordered, results, request)
+        winner = built[choice.winner] if choice.winner else None
+        golden_inputs, golden_outputs = _golden(run, predictor(session, winner.id, winner)) if winner else ({}, {})
+    compared = None
+    if baseline and baseline_view:
+        compared = _baseline_report(run, view, baseline_view, reference, baseline, results)
+    report = _report(run, choice, compared, n_compared, _warnings(choice), started)
+    measurements = {key: value for key, value in results.items() if isinstance(value, Measurement)}
+    return Outcome(report, winner, measurements, golden_inputs, golden_outputs)
+
+
+def _reference(run: Run, planned: Planned, built: Mapping[str, Built]) -> Built:
+    return built.get(planned.id) or build(run.model, planned, None, threads=run.request.threads)
+
+
+def _guard(run: Run) -> search.Guard:
+    seen = run.calibration.hashes if run.calibration else frozenset()
+
+    def guard(predict: Predict) -> Predict:
+        return guarded(predict, seen)
+
+    return guard
+
+
+def _floats(built: Mapping[str, Built]) -> dict[str, str]:
+    """Each target's own full-precision candidate, by the target's name."""
+    return {item.planned.target.name: key for key, item in built.items() if is_full_precision(item.planned.candidate)}
+
+
+def _golden(run: Run, predict: Predict) -> tuple[dict[str, Array], dict[str, Array]]:
+    """A synthetic input and what the winner says to it: a later self-test, with nobody's data in it."""
+    from .data import synthetic_feeds
+
+    seen = run.calibration
+    feeds = synthetic_feeds(run.model.inputs, n=1, ranges=seen.ranges if seen else None, shapes=seen.shapes if seen else None)
+    feed: Feed = next(iter(feeds))
+    return dict(feed), predict(feed)
+
+
+def _baseline_report(
+    run: Run,
+    view: FloatView,
+    baseline_view: FloatView,
+    reference: Built,
+    baseline: Built,
+    results: Mapping[str, Measurement | RunFailure],
+) -> BaselineReport:
+    from .inspect import inspect_model
+
+    assert run.original is not None
+    kinds = [finding.kind for finding in inspect_model(run.model).findings]
+    return compare_with_baseline(view, baseline_view, reference, baseline, results, kinds, describe_model(run.original))
+
+
+def describe_model(model: object) -> dict[str, object]:
+    """What a report says of a model: name, fingerprint, tensors; never where it lies."""
+    from .model import Model
+
+    assert isinstance(model, Model)
+    return {
+        "name": model.path.name,
+        "format": model.format,
+        "fingerprint": model.fingerprint,
+        "opset": model.opset,
+        "size_bytes": model.size_bytes,
+        "quantized": model.quantized,
+        "inputs": to_json(model.inputs),
+        "outputs": to_json(model.outputs),
+    }
+
+
+def _warnings(choice: Choice) -> tuple[str, ...]:
+    warnings = [f"{row.id}: {row.fidelity.suspicious}" for row in choice.rows if row.fidelity and row.fidelity.suspicious]
+    noisy = [row.id for row in choice.rows if row.trust and row.trust != "steady"]
+    if noisy:
+        warnings.append(f"the latency of {', '.join(noisy)} was not steady; see 'trust' in the JSON")
+    return tuple(warnings)
+
+
+def _report(
+    run: Run, choice: Choice, baseline: BaselineReport | None, n_compared: int, warnings: tuple[str, ...], started: float
+) -> DeployReport:
+    measured = any(row.stage == "measured" for row in choice.rows)
+    winner = Winner(choice.winner, provisional=not measured or run.facts.kind != "real") if choice.winner else None
+    rows: tuple[CandidateReport, ...] = choice.rows
+    if run.not_measured:
+        rows = tuple(_with_latency_reason(row, run.not_measured) for row in rows)
+    return DeployReport(
+        model=describe_model(run.model),
+        target=",".join(run.request.target),
+        profile=run.profile.name,
+        device=None if run.not_measured else {"name": run.device.name, "address": run.device.address, **to_json(run.facts)},
+        winner=winner,
+        reason=choice.reason,
+        candidates=rows,
+        calibration=run.calibration.manifest if run.calibration else None,
+        evaluation=run.evaluation.manifest() if run.evaluation else None,
+        baseline=baseline,
+        request=to_json(run.request),
+        tools=tool_versions(),
+        n_compared=n_compared,
+        bundle=None,
+        wall_s=time.monotonic() - started,
+        peak_rss_bytes=peak_rss_bytes(),
+        warnings=(*run.warnings, *warnings),
+    )
+
+
+def _with_latency_reason(row: CandidateReport, reason: str) -> CandidateReport:
+    from dataclasses import replace
+
+    return row if row.stage == "rejected" else replace(row, latency_reason=reason)
+
+
+def peak_rss_bytes() -> int:
+    """The largest resident set of this process so far; its worker processes report their own."""
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,65 @@
+"""How to measure, how long to wait, and what opening a candidate told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..types import JSON
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """Seconds. ``load_s`` holds for loading one candidate, ``round_s`` for one round, one warm-up or one inference."""
+
+    connect_s: float = 15.0
+    probe_s: float = 20.0
+    push_stall_s: float = 30.0
+    load_s: float = 120.0
+    round_s: float = 300.0
+    prepare_s: float = 3600.0
+    toolchain_s: float = 900.0
+
+
+@dataclass(frozen=True)
+class BenchPlan:
+    """How candidates are measured side by side.
+
+    Attributes:
+        rounds: rounds in which every candidate has one burst; intervals are over rounds.
+        round_s: length of a burst in seconds.
+        round_min_n, round_max_n: bounds on the inferences in a burst, whatever ``round_s`` says.
+        settle_n: inferences before each burst that are not kept: they refill caches which other candidates emptied.
+        window_s, window_min_n: length of a warm-up window.
+        warm_up_max_s: a warm-up ends here also when it is not steady.
+        steady_tolerance: steady means that the medians of three successive windows lie within this fraction.
+        resident_fraction: workers stay loaded while together they hold less than this part of the available memory.
+        seed: of the order within each round.
+    """
+
+    rounds: int = 12
+    round_s: float = 0.1
+    round_min_n: int = 3
+    round_max_n: int = 1_000
+    settle_n: int = 2
+    window_s: float = 0.05
+    window_min_n: int = 3
+    warm_up_max_s: float = 3.0
+    steady_tolerance: float = 0.03
+    resident_fraction: float = 0.5
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A candidate that was loaded on the device.
+
+    ``load_s`` is the time to load it; importing the runtime came before. ``fingerprint`` is what its runner says of itself and its
+    runtime, ``effective`` the settings that the runtime really took.
+    """
+
+    key: str
+    load_s: float
+    fingerprint: JSON
+    requested: dict[str, JSON]
+    effective: dict[str, JSON]
+    peak_memory_bytes: int | None

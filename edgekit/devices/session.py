@@ -1,0 +1,401 @@
+"""The session that the host holds with a device's agent: a context manager that leaves nothing behind on the device."""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import json
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from ..agent.frames import Frame
+from ..agent.tensors import TensorError, decode, encode
+from ..agent.timing import LOOP
+from ..errors import DataError, DeviceRunError, DeviceUnavailableError, IntegrityError, UsageError
+from ..types import JSON, DeviceFacts, Feed, Measurement, RunFailure, Runner, WarmUp
+from .channel import Channel
+from .facts import facts_from_probe
+from .plan import BenchPlan, Opened, Timeouts
+from .text import clean, clean_json
+from .transport import Transport, local_transport
+from .zipapp import build_zipapp
+
+if TYPE_CHECKING:
+    from ..types import Array
+
+__all__ = ["AgentSession", "BenchPlan", "Opened", "Progress", "Timeouts", "WorkerFailedError", "local_transport"]
+
+PUT_CHUNK_BYTES = 4 << 20
+_TIMEOUTS = Timeouts()
+_PLAN = BenchPlan()
+_LEASE_POLL_S = 0.5
+_MARGIN_S = 15.0  # the guardian enforces its time-outs itself; the host waits a little longer for its word
+_FAILURE_KINDS = ("crash", "error", "timeout", "out-of-memory", "missing-runtime")
+
+Progress = Callable[[int, int, str], None]  # done, total, what is being done (a step and a key, or a file)
+
+
+class WorkerFailedError(DeviceRunError):
+    """A candidate failed while it was asked for an inference; ``failure`` is its result."""
+
+    def __init__(self, key: str, failure: RunFailure) -> None:
+        super().__init__(f"{key} failed on the device", why=f"{failure.kind}: {failure.message}")
+        self.failure = failure
+
+
+class AgentSession:
+    """A connected agent.
+
+    Args:
+        transport: the way to the device.
+        runners: by target name; their code goes into the agent's zipapp.
+        timeouts: how long to wait for what.
+    """
+
+    def __init__(self, transport: Transport, runners: Mapping[str, Runner], *, timeouts: Timeouts = _TIMEOUTS) -> None:
+        self.last_orders: tuple[tuple[str, ...], ...] = ()  # the order of candidates in each round of the last bench
+        self._transport = transport
+        self._runners = dict(runners)
+        self._timeouts = timeouts
+        self._channel: Channel | None = None
+        self._opened: dict[str, Opened] = {}
+        self._lease_depth = 0
+
+    # ------------------------------------------------------------ life
+    def __enter__(self) -> AgentSession:
+        """Start the agent.
+
+        Raises:
+            DeviceUnavailableError: it does not start or does not speak this protocol.
+        """
+        channel = Channel(self._transport.spawn(build_zipapp(self._runners)), self._transport.address)
+        try:
+            nonce = channel.banner(self._timeouts.connect_s)
+            channel.request("hello", {"nonce": nonce}, silence_s=self._timeouts.connect_s)
+        except BaseException:
+            channel.close(wait_s=1.0)
+            raise
+        self._channel = channel
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None) -> None:
+        channel, self._channel = self._channel, None
+        if channel is None:
+            return
+        try:
+            if kind is None and channel.usable:
+                with contextlib.suppress(DeviceUnavailableError):
+                    channel.request("bye", {}, silence_s=self._timeouts.connect_s)
+        finally:
+            channel.close()
+
+    @property
+    def log_text(self) -> str:
+        """The last part of what the agent, the runners and their runtimes printed, cleaned."""
+        return self._live.log_text
+
+    @property
+    def _live(self) -> Channel:
+        if self._channel is None:
+            raise UsageError("the agent session is not open", hint="use it in a with block")
+        return self._channel
+
+    # ------------------------------------------------------------ facts and files
+    def probe(self) -> DeviceFacts:
+        """What the device is, read anew."""
+        answer = self._live.request("probe", {}, silence_s=self._timeouts.probe_s)
+        return facts_from_probe(answer.fields.get("facts"))
+
+    def push(self, folder: Path, files: Mapping[str, str], progress: Progress | None = None) -> None:
+        """Bring files to the device's store; what is there already is not sent again, what was begun is resumed.
+
+        Args:
+            folder: where the files lie on this machine.
+            files: ``{path relative to folder: sha256}``.
+
+        Raises:
+            IntegrityError: a file is missing here or does not have its hash.
+            DeviceRunError: the device cannot store it.
+        """
+        sources = {sha256: folder / relpath for relpath, sha256 in files.items()}
+        try:
+            sizes = {sha256: path.stat().st_size for sha256, path in sources.items()}
+        except OSError as problem:
+            raise IntegrityError(f"{problem.filename} is missing", why=problem.strerror or "", hint="build it again") from problem
+        answer = self._live.request("need", {"sizes": sizes}, silence_s=self._timeouts.push_stall_s + _MARGIN_S)
+        total = sum(sizes.values())
+        done = total
+        missing: dict[str, int] = {sha256: int(have) for sha256, have in answer.fields["missing"].items() if sha256 in sizes}
+        done -= sum(sizes[sha256] - have for sha256, have in missing.items())
+        for sha256, have in missing.items():
+            done = self._put(sha256, sources[sha256], sizes[sha256], have, (done, total), progress)
+
+    def _put(self, sha256: str, path: Path, size: int, have: int, so_far: tuple[int, int], progress: Progress | None) -> int:
+        """Send one file from byte ``have`` on; returns how many bytes are done in all."""
+        done, total = so_far
+        stall_s = self._timeouts.push_stall_s
+        if self._transport.shares_files:
+            request = {"sha256": sha256, "path": str(path.resolve())}
+            self._live.request("put", request, silence_s=stall_s + size / 50e6)  # hashing takes its time
+            done += size - have
+        else:
+            with path.open("rb") as stream:
+                stream.seek(have)
+                while True:
+                    chunk = stream.read(PUT_CHUNK_BYTES)
+                    fields = {"sha256": sha256, "offset": have, "size": size}
+                    complete = self._live.request("put", fields, chunk, silence_s=stall_s + size / 50e6).fields["complete"]
+                    have += len(chunk)
+                    done += len(chunk)
+                    if progress is not None:
+                        progress(done, total, path.name)
+                    if complete:
+                        return done
+                    if not chunk:
+                        raise IntegrityError(f"{path} became shorter while it was sent", hint="build it again")
+        if progress is not None:
+            progress(done, total, path.name)
+        return done
+
+    # ------------------------------------------------------------ the lease
+    @contextlib.contextmanager
+    def lease(self, *, wait_s: float | None = None, purpose: str = "edgekit") -> Iterator[None]:
+        """Hold the device alone. Nests; ``infer``, ``bench`` and ``prepare`` take it themselves when it is not held.
+
+        Args:
+            wait_s: how long to wait for it; ``None`` means not at all.
+
+        Raises:
+            DeviceUnavailableError: somebody else holds it; says who and since when.
+        """
+        if self._lease_depth == 0:
+            self._take_lease(wait_s or 0.0, purpose)
+        self._lease_depth += 1
+        try:
+            yield
+        finally:
+            self._lease_depth -= 1
+            if self._lease_depth == 0 and self._channel is not None and self._channel.usable:
+                self._channel.request("lease", {"hold": False}, silence_s=self._timeouts.connect_s)
+
+    def _take_lease(self, wait_s: float, purpose: str) -> None:
+        give_up = time.monotonic() + wait_s
+        while True:
+            try:
+                self._live.request("lease", {"hold": True, "purpose": purpose}, silence_s=self._timeouts.connect_s)
+            except DeviceUnavailableError:
+                if not self._live.usable or time.monotonic() >= give_up:
+                    raise
+                time.sleep(_LEASE_POLL_S)
+            else:
+                return
+
+    # ------------------------------------------------------------ candidates
+    def _candidate(self, key: str, target: str, runner: Runner, files: Mapping[str, str]) -> dict[str, Any]:
+        if target not in self._runners:
+            raise UsageError(f"no runner of target {target!r} was given to this session")
+        names = runner.files or tuple(files)
+        missing = [name for name in names if name not in files]
+        if missing:
+            raise UsageError(f"the runner of {key} names a file that its artifact does not have", why=", ".join(missing))
+        chosen = {name: files[name] for name in names}
+        return {"key": key, "target": target, "entry": runner.entry, "files": chosen, "options": dict(runner.options)}
+
+    def prepare(
+        self, key: str, target: str, runner: Runner, files: Mapping[str, str], progress: Progress | None = None
+    ) -> RunFailure | None:
+        """Let the runner build on the device what must be built there; ``open`` of the same key finds its files as well.
+
+        Raises:
+            DeviceRunError: this runner has nothing to prepare.
+        """
+        request = {**self._candidate(key, target, runner, files), "timeout_s": self._timeouts.prepare_s}
+
+        def on_event(event: Frame) -> None:
+            if progress is not None:
+                progress(0, 0, clean(event.fields.get("message"), 200))
+
+        with self.lease():
+            answer = self._live.request("prepare", request, silence_s=self._timeouts.prepare_s + _MARGIN_S, on_event=on_event)
+        return _failure(answer.fields)
+
+    def open(self, key: str, target: str, runner: Runner, files: Mapping[str, str]) -> Opened | RunFailure:
+        """Load a candidate in a worker of its own. Its files must have been pushed.
+
+        Args:
+            key: a name for it in this session.
+            files: ``{relative path: sha256}``; the runner gets those in ``runner.files``, or all when that is empty.
+
+        Raises:
+            IntegrityError: a file is not on the device, or its path leaves the folder.
+        """
+        if key in self._opened:
+            raise UsageError(f"{key} is open already")
+        request = {**self._candidate(key, target, runner, files), "timeout_s": self._timeouts.load_s}
+        answer = self._live.request("open", request, silence_s=self._timeouts.load_s + _MARGIN_S)
+        failure = _failure(answer.fields)
+        if failure is not None:
+            self._opened[key] = Opened(key, math.nan, None, dict(runner.options), {}, None)
+            return failure
+        self._opened[key] = opened = _opened(key, runner, answer)
+        return opened
+
+    def infer(self, key: str, feed: Feed) -> dict[str, Array]:
+        """One inference.
+
+        Returns:
+            The runner's outputs by name.
+
+        Raises:
+            WorkerFailedError: the candidate failed; ``failure`` says how.
+            DataError: the feed holds a dtype that cannot be sent.
+        """
+        answer = self._infer(key, feed, {})
+        try:
+            return decode(answer.fields.get("tensors"), answer.payload)
+        except TensorError as problem:
+            raise DeviceRunError(f"the outputs of {key} cannot be read", why=str(problem)) from problem
+
+    def layers(self, key: str, feed: Feed, *, runs: int = 20) -> JSON:
+        """What the runner tells of its layers after ``runs`` inferences; ``None`` when it does not know them.
+
+        Raises:
+            WorkerFailedError: the candidate failed.
+        """
+        answer = self._infer(key, feed, {"layers_of_runs": runs})
+        try:
+            return clean_json(json.loads(answer.payload))
+        except (ValueError, RecursionError) as problem:
+            raise DeviceRunError(f"the layers of {key} cannot be read", why=str(problem)) from problem
+
+    def _infer(self, key: str, feed: Feed, fields: Mapping[str, Any]) -> Frame:
+        entries, payload = _encode_feed(key, feed)
+        timeouts = self._timeouts
+        request = {"key": key, "tensors": entries, "timeout_s": timeouts.round_s, "load_timeout_s": timeouts.load_s, **fields}
+        with self.lease():
+            answer = self._live.request("infer", request, payload, silence_s=timeouts.load_s + timeouts.round_s + _MARGIN_S)
+        failure = _failure(answer.fields)
+        if failure is not None:
+            raise WorkerFailedError(key, failure)
+        return answer
+
+    def bench(
+        self, keys: Sequence[str], feeds: Mapping[str, Feed], plan: BenchPlan = _PLAN, progress: Progress | None = None
+    ) -> dict[str, Measurement | RunFailure]:  # fmt: skip
+        """Measure opened candidates side by side. A candidate that fails drops out; the others go on.
+
+        Args:
+            feeds: one feed a key; equal ones are sent once.
+
+        Returns:
+            A result for every key, in the order of ``keys``. All samples are kept, in seconds.
+        """
+        unknown = [key for key in keys if key not in self._opened]
+        if unknown or len(set(keys)) != len(keys):
+            raise UsageError("bench needs different candidates that are open", why=", ".join(unknown) or "one is named twice")
+        table, feed_of, payload = _feed_table(keys, feeds)
+        timeouts = self._timeouts
+        wire_plan = {**asdict(plan), "load_timeout_s": timeouts.load_s, "round_timeout_s": timeouts.round_s}
+        rounds: dict[str, list[tuple[float, ...]]] = {key: [] for key in keys}
+
+        def on_event(event: Frame) -> None:
+            if event.op == "sample" and event.fields.get("key") in rounds:
+                rounds[event.fields["key"]].append(_samples(event.payload))
+            elif event.op == "progress" and progress is not None:
+                fields = event.fields
+                progress(int(fields["done"]), int(fields["total"]), clean(f"{fields.get('step')} {fields.get('key')}"))
+
+        with self.lease():
+            answer = self._live.request(
+                "bench", {"keys": list(keys), "feeds": table, "feed_of": feed_of, "plan": wire_plan}, payload,
+                silence_s=2 * timeouts.load_s + 2 * timeouts.round_s + _MARGIN_S, on_event=on_event,
+            )  # fmt: skip
+        self.last_orders = tuple(tuple(order) for order in answer.fields["orders"])
+        return {key: self._bench_result(key, rounds[key], answer.fields) for key in keys}
+
+    def _bench_result(self, key: str, rounds: list[tuple[float, ...]], fields: Mapping[str, Any]) -> Measurement | RunFailure:
+        if key in fields["failures"]:
+            failure = _failure({"failure": fields["failures"][key]})
+            assert failure is not None
+            return failure
+        measured = fields["measured"][key]
+        requested = self._opened[key].requested
+        effective = clean_json(measured.get("effective") or {})
+        warm_up = measured["warm_up"]
+        return Measurement(
+            loop=LOOP,
+            rounds=tuple(rounds),
+            warm_up=WarmUp(n=int(warm_up["n"]), elapsed_s=float(warm_up["elapsed_s"]), steady=bool(warm_up["steady"])),
+            load_s=float(measured["load_s"]),
+            first_inference_s=float(measured["first_inference_s"]),
+            peak_memory_bytes=measured["peak_memory_bytes"],
+            mode="reloaded" if fields["mode"] == "reloaded" else "resident",
+            requested=requested,
+            effective=effective,
+            threads=int(effective.get("threads", requested.get("threads", 1))),
+        )
+
+    def close_worker(self, key: str) -> None:
+        """End a candidate's worker and forget it; nothing when the agent is gone or interrupted, which ends them all."""
+        self._opened.pop(key, None)
+        if self._channel is not None and self._channel.usable:
+            self._channel.request("close", {"key": key}, silence_s=self._timeouts.connect_s)
+
+
+# ---------------------------------------------------------------- answers
+def _failure(fields: Mapping[str, Any]) -> RunFailure | None:
+    failure = fields.get("failure")
+    if failure is None:
+        return None
+    kind = failure.get("kind") if failure.get("kind") in _FAILURE_KINDS else "error"
+    return RunFailure(
+        cast("Literal['crash', 'error', 'timeout', 'out-of-memory', 'missing-runtime']", kind), clean(failure.get("message"), 2500)
+    )
+
+
+def _opened(key: str, runner: Runner, answer: Frame) -> Opened:
+    fields = answer.fields
+    return Opened(
+        key=key,
+        load_s=float(fields["load_s"]),
+        fingerprint=clean_json(fields["fingerprint"]),
+        requested=dict(runner.options),
+        effective=clean_json(fields["effective"]),
+        peak_memory_bytes=fields["peak_memory_bytes"],
+    )
+
+
+def _feed_table(keys: Sequence[str], feeds: Mapping[str, Feed]) -> tuple[list[Any], list[int], bytes]:
+    """Each different feed once, which of them each key takes, and their bytes."""
+    index_of: dict[tuple[str, bytes], int] = {}
+    feed_of = []
+    for key in keys:
+        entries, payload = _encode_feed(key, feeds[key])
+        feed_of.append(index_of.setdefault((json.dumps(entries), payload), len(index_of)))
+    table = [[json.loads(entries), len(payload)] for entries, payload in index_of]
+    return table, feed_of, b"".join(payload for _, payload in index_of)
+
+
+def _encode_feed(key: str, feed: Feed) -> tuple[list[dict[str, Any]], bytes]:
+    try:
+        return encode(feed)
+    except TensorError as problem:
+        raise DataError(f"the input of {key} cannot be sent to a device", why=str(problem)) from problem
+
+
+def _samples(payload: bytes | bytearray) -> tuple[float, ...]:
+    samples = array.array("d")
+    if len(payload) % samples.itemsize:
+        raise DeviceRunError("the agent sent samples that cannot be read")
+    samples.frombytes(bytes(payload))
+    if sys.byteorder == "big":
+        samples.byteswap()
+    if not samples or not all(math.isfinite(sample) and sample >= 0 for sample in samples):
+        raise DeviceRunError("the agent sent samples that are no times")
+    return tuple(samples)

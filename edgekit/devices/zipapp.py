@@ -1,0 +1,86 @@
+"""The zipapp that travels to a device: ``__main__.py``, ``agent/`` and ``runners/<target>/*.py``. Same content, same bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import zipfile
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+
+from ..errors import UsageError
+from ..state import cache_dir, private_dir, write_file
+from ..types import Runner, sha256_file
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+_TARGET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\Z")
+_MAIN = b"""import sys
+
+if sys.version_info < (3, 8):
+    sys.exit("the edgekit agent needs Python 3.8 or later, this is %d.%d" % sys.version_info[:2])
+
+from agent.main import main
+
+sys.exit(main())
+"""
+
+
+def build_zipapp(runners: Mapping[str, Runner]) -> Path:
+    """The agent with the runners' code, in the cache under the sha256 of its bytes.
+
+    Args:
+        runners: by target name; only ``code`` and ``entry`` matter here.
+
+    Raises:
+        UsageError: a runner whose files or names cannot be packed.
+        OutputError: the cache cannot be written.
+    """
+    data = zipapp_bytes(runners)
+    digest = hashlib.sha256(data).hexdigest()
+    path = private_dir(cache_dir() / "agents") / f"{digest}.pyz"
+    if not path.is_file() or sha256_file(path) != digest:
+        write_file(path, data, mode=0o600)
+    return path
+
+
+def zipapp_bytes(runners: Mapping[str, Runner]) -> bytes:
+    """The zipapp as bytes; equal runners give equal bytes."""
+    members = {"__main__.py": _MAIN, **_agent_sources()}
+    for target, runner in sorted(runners.items()):
+        members.update(_runner_sources(target, runner))
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:  # stored: a board's Python may lack zlib
+        for name in sorted(members):
+            entry = zipfile.ZipInfo(name, _EPOCH)
+            entry.create_system = 3
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, members[name])
+    return stream.getvalue()
+
+
+def _agent_sources() -> dict[str, bytes]:
+    folder = resources.files("edgekit") / "agent"
+    return {f"agent/{file.name}": file.read_bytes() for file in folder.iterdir() if file.name.endswith(".py")}
+
+
+def _runner_sources(target: str, runner: Runner) -> dict[str, bytes]:
+    if not _TARGET_NAME.match(target):
+        raise UsageError(f"target {target!r} cannot be packed for a device", why="its name would not make a folder name")
+    sources: dict[str, bytes] = {}
+    for path in runner.code:
+        name = f"runners/{target}/{path.name}"
+        if path.suffix != ".py" or not path.stem.isidentifier() or name in sources:
+            raise UsageError(
+                f"{path.name} of target {target!r} cannot be packed", why="runner code is Python modules with different names"
+            )
+        try:
+            sources[name] = path.read_bytes()
+        except OSError as problem:
+            raise UsageError(f"runner code {path} of target {target!r} cannot be read", why=problem.strerror or "") from problem
+    if not runner.entry.isidentifier() or f"runners/{target}/{runner.entry}.py" not in sources:
+        raise UsageError(
+            f"the runner of target {target!r} has no module {runner.entry!r}", why="Runner.entry names one of Runner.code"
+        )
+    return sources

@@ -1,0 +1,150 @@
+"""How close a candidate's outputs are to float: SQNR, cosine, agreement. Pure functions of output pairs, streamed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from .types import Agreement, Array
+
+Kind = Literal["argmax", "iou", "cosine"]
+Outputs = Mapping[str, Array]
+
+_EMBEDDING_WORDS = ("embed", "feature", "hidden", "pool")
+_MAP_SIDE = 8  # a map is at least this many cells on both of its last axes
+
+
+@dataclass(frozen=True)
+class OutputKind:
+    """How agreement is judged on one output; ``axis`` is that of the classes for argmax."""
+
+    kind: Kind
+    axis: int = -1
+
+
+def output_kinds(reference: Sequence[Outputs]) -> dict[str, OutputKind]:
+    """Decides, from what float returns, how each output's agreement is judged.
+
+    Distributions and logits by argmax, single probabilities by which side of 0.5 they fall, maps in [0, 1] by IoU at 0.5,
+    embeddings and everything else by cosine. ``reference``: outputs of a few feeds.
+    """
+    return {name: _kind(name, [outputs[name] for outputs in reference]) for name in reference[0]}
+
+
+def _kind(name: str, arrays: Sequence[Array]) -> OutputKind:
+    first = arrays[0]
+    if first.dtype.kind in "iub":
+        return OutputKind("argmax")  # integers are decisions already
+    in_unit = all(a.size == 0 or bool(np.all((a >= 0) & (a <= 1))) for a in arrays)
+    for axis in (-1, 1):
+        if first.ndim > 1 and first.shape[axis] > 1 and in_unit and all(_sums_to_one(a, axis) for a in arrays):
+            return OutputKind("argmax", axis)
+    if in_unit and first.ndim >= 3 and min(first.shape[-2:]) >= _MAP_SIDE:
+        return OutputKind("iou")
+    if in_unit and (first.ndim < 2 or math.prod(first.shape[1:]) == 1):
+        return OutputKind("argmax")  # one probability: the decision at 0.5
+    logits = first.ndim == 2 and first.shape[1] > 1
+    embedding = any(word in name.lower() for word in _EMBEDDING_WORDS) or all(_unit_norm(a) for a in arrays)
+    return OutputKind("argmax") if logits and not embedding else OutputKind("cosine")
+
+
+def _sums_to_one(array: Array, axis: int) -> bool:
+    return bool(np.allclose(array.astype(np.float64).sum(axis=axis), 1, atol=1e-2))
+
+
+def _unit_norm(array: Array) -> bool:
+    if array.ndim < 2:
+        return False
+    return bool(np.allclose(np.linalg.norm(array.astype(np.float64), axis=-1), 1, atol=1e-2))
+
+
+@dataclass
+class Comparison:
+    """Sums over pairs of outputs; ``add`` one feed at a time, then read the figures."""
+
+    kinds: Mapping[str, OutputKind]
+    signal: float = 0.0
+    noise: float = 0.0
+    dot: float = 0.0
+    candidate_power: float = 0.0
+    feeds: int = 0
+    equal: dict[str, float] = field(default_factory=dict)
+    total: dict[str, float] = field(default_factory=dict)
+
+    def add(self, reference: Outputs, candidate: Outputs) -> None:
+        """Takes the outputs of one feed. A shape that differs, or a value that is not finite, counts as disagreement."""
+        self.feeds += 1
+        for name, kind in self.kinds.items():
+            a, b = reference[name], candidate[name]
+            if a.shape != b.shape or (b.dtype.kind == "f" and not np.all(np.isfinite(b)) and np.all(np.isfinite(a))):
+                self._count(name, 0, 1)
+                self.noise = math.inf
+                continue
+            if a.dtype.kind == "f":
+                x, y = a.astype(np.float64).ravel(), b.astype(np.float64).ravel()
+                self.signal += float(x @ x)
+                self.noise += float((x - y) @ (x - y))
+                self.dot += float(x @ y)
+                self.candidate_power += float(y @ y)
+            self._count(name, *_agreeing(a, b, kind))
+
+    def _count(self, name: str, equal: float, total: float) -> None:
+        self.equal[name] = self.equal.get(name, 0) + equal
+        self.total[name] = self.total.get(name, 0) + total
+
+    @property
+    def sqnr_db(self) -> float | None:
+        """Signal-to-quantization-noise ratio over all float outputs, in dB; None where it has no finite value."""
+        if self.signal <= 0 or self.noise <= 0 or not math.isfinite(self.noise):
+            return None
+        return 10 * math.log10(self.signal / self.noise)
+
+    @property
+    def exact(self) -> bool:
+        return self.noise == 0 and all(self.equal[n] == self.total[n] for n in self.total)
+
+    @property
+    def cosine(self) -> float | None:
+        if self.signal <= 0 or self.candidate_power <= 0 or not math.isfinite(self.noise):
+            return None
+        return max(-1.0, min(1.0, self.dot / math.sqrt(self.signal * self.candidate_power)))
+
+    def agreement(self, *, synthetic: bool = False) -> Agreement | None:
+        """The worst output's agreement: a model is as right as its worst output."""
+        values = {name: self.equal[name] / self.total[name] for name in self.total if self.total[name] > 0}
+        if not values:
+            return None
+        worst = min(values, key=lambda name: values[name])
+        return Agreement(values[worst], self.kinds[worst].kind, self.feeds, synthetic)
+
+
+def _agreeing(a: Array, b: Array, kind: OutputKind) -> tuple[float, float]:
+    """How much agrees, of how much."""
+    if a.size == 0:
+        return 1, 1
+    if kind.kind == "iou":
+        on, also_on = a > 0.5, b > 0.5
+        union = float(np.count_nonzero(on | also_on))
+        return (float(np.count_nonzero(on & also_on)), union) if union else (0, 0)
+    if kind.kind == "cosine":
+        x, y = a.astype(np.float64).ravel(), b.astype(np.float64).ravel()
+        norm = float(np.linalg.norm(x) * np.linalg.norm(y))
+        return (float(x @ y) / norm if norm > 0 else float(np.array_equal(x, y))), 1
+    if a.dtype.kind in "iub":
+        return float(np.count_nonzero(a == b)), a.size
+    if a.ndim < 2 or math.prod(a.shape[1:]) == 1:
+        return float(np.count_nonzero((a > 0.5) == (b > 0.5))), a.size
+    same = a.argmax(kind.axis) == b.argmax(kind.axis)
+    return float(np.count_nonzero(same)), same.size
+
+
+def prediction_agreement(reference: Sequence[object], candidate: Sequence[object]) -> Agreement:
+    """The fraction of equal predictions, as an evaluation returned them."""
+    if len(reference) != len(candidate):
+        return Agreement(0.0, "predictions", len(reference))
+    equal = sum(1 for a, b in zip(reference, candidate, strict=True) if a == b)
+    return Agreement(equal / max(1, len(reference)), "predictions", len(reference))

@@ -1,0 +1,102 @@
+"""The model that a user gives: a path, what identifies it, and its typed inputs and outputs.
+
+The file is never modified. What is wrong with it, and what edgekit straightens out in its own copy, is said in ``notes``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .errors import ModelError, UsageError
+from .types import TensorSpec
+
+_LARGEST_DIMENSION = 1 << 31
+_ACCEPTED = "accepted: .onnx"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model file that has been read, checked and loaded once.
+
+    Hashable; ``shape`` is a plain dict and left out of the hash, the fingerprint covers it.
+    """
+
+    path: Path  #: the user's file, never modified
+    format: str  #: "onnx"
+    fingerprint: str  #: sha256 of graph, tensor bytes (wherever they are stored) and shape overrides; no paths
+    inputs: tuple[TensorSpec, ...]  #: true inputs only; a weight that is listed as an input is none
+    outputs: tuple[TensorSpec, ...]
+    opset: int
+    size_bytes: int  #: graph and external data
+    shape: dict[str, tuple[int, ...]] = field(hash=False)  #: overrides by ``--shape``
+    quantized: str | None  #: None, or what says that it is quantized already: "Q/DQ", "QOperator", "integer weights" ...
+    notes: tuple[str, ...]  #: what is cleaned up, one sentence each
+
+
+def load_model(path: str | Path, *, shape: Mapping[str, Sequence[int]] | None = None) -> Model:
+    """Read and check a model file.
+
+    Args:
+        path: an ``.onnx`` file, opset 9 or later; external data lie in its folder.
+        shape: sizes to use for inputs, by name; re-pins sizes that the exporter fixed. The model must run at that shape.
+
+    Raises:
+        ModelError: missing, broken, cut off, unsafe external data, unknown operators, text inputs, or an unsupported format.
+        UsageError: ``shape`` names an unknown input, has the wrong number of dimensions or a size that is no positive integer.
+    """
+    path = Path(path)
+    overrides = {name: _checked_sizes(name, sizes) for name, sizes in (shape or {}).items()}
+    _check_kind(path)
+    from .frontends.onnx_frontend import read_facts
+
+    facts = read_facts(path, overrides)
+    return Model(
+        path=path,
+        format="onnx",
+        fingerprint=facts.fingerprint,
+        inputs=facts.inputs,
+        outputs=facts.outputs,
+        opset=facts.opset,
+        size_bytes=facts.size_bytes,
+        shape=overrides,
+        quantized=facts.quantized,
+        notes=facts.notes,
+    )
+
+
+def _checked_sizes(name: str, sizes: Sequence[int]) -> tuple[int, ...]:
+    checked = tuple(sizes)
+    if any(isinstance(size, bool) or not isinstance(size, int) or not 0 < size < _LARGEST_DIMENSION for size in checked):
+        raise UsageError(
+            f"the shape of {name!r} has a size that is no positive integer", why=f"it is {'x'.join(map(str, checked))}"
+        )
+    return checked
+
+
+def _check_kind(path: Path) -> None:
+    """Refuse what is no ``.onnx`` file before anything heavy is imported."""
+    suffix = path.suffix.lower()
+    try:
+        exists, is_folder, is_file = path.exists(), path.is_dir(), path.is_file()
+    except OSError as problem:
+        raise ModelError(f"cannot look at {path}", why=problem.strerror or str(problem)) from problem
+    if not exists:
+        raise ModelError(f"there is no model at {path}", hint="check the path")
+    if is_folder:
+        raise ModelError(f"{path} is a folder", why="a model is one file", hint=f"name the file in it; {_ACCEPTED}")
+    if not is_file:
+        raise ModelError(f"{path} is not a regular file", hint=_ACCEPTED)
+    if suffix in (".pt", ".pth", ".pkl", ".bin", ".ckpt"):
+        raise ModelError(
+            f"{path.name} is not accepted",
+            why=f"{suffix} files are Python pickles: loading one runs whatever code it holds, and it lacks the model's graph",
+            hint="export the model with torch.onnx.export(...) and give the .onnx file",
+        )
+    if suffix in (".pt2", ".tflite"):
+        raise ModelError(f"{suffix} models are not supported yet", hint=_ACCEPTED)
+    if suffix != ".onnx":
+        raise ModelError(
+            f"{path.name} is not in a format that edgekit reads", why=f"its name ends in {suffix or 'nothing'!r}", hint=_ACCEPTED
+        )

@@ -1,0 +1,77 @@
+"""What will be tried: every target's candidates, filtered by what was asked for, each with its refusal if it has one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .errors import UsageError
+from .schemes import NEEDS_CALIBRATION, PRECISIONS, AsIs, Float32
+from .targets import REFERENCE, Target, get_target
+from .types import Candidate, CandidateReport, Reject, Site
+
+if TYPE_CHECKING:
+    from .model import Model
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A candidate with the target that would build it, and why it is not tried (None when it is)."""
+
+    target: Target
+    site: Site
+    candidate: Candidate
+    reject: Reject | None = None
+
+    @property
+    def id(self) -> str:
+        return self.candidate.id
+
+    def refused(self, reason: str) -> CandidateReport:
+        """The row of a candidate that never became an artifact."""
+        return CandidateReport(
+            id=self.id,
+            target=self.target.name,
+            scheme=self.candidate.scheme.slug,
+            stage="rejected",
+            accepted=False,
+            reason=reason,
+            candidate=self.candidate,
+            latency_reason="not built",
+        )
+
+
+def plan(model: Model, sites: Sequence[tuple[Target, Site]], *, precision: str, calibrated: bool) -> list[Planned]:
+    """Everything worth trying on these sites, likeliest first within a target, full precision before all.
+
+    Raises:
+        UsageError: the precision is not one that edgekit knows.
+    """
+    if precision not in PRECISIONS:
+        raise UsageError(f"unknown precision {precision!r}", hint=f"known: {', '.join(PRECISIONS)}")
+    wanted = PRECISIONS[precision]
+    planned = []
+    for target, site in sites:
+        offered = list(target.candidates(model, site))
+        offered.sort(key=lambda c: not isinstance(c.scheme, (Float32, AsIs)))
+        for candidate in offered:
+            if wanted and candidate.scheme.slug not in wanted and not isinstance(candidate.scheme, (Float32, AsIs)):
+                continue
+            planned.append(Planned(target, site, candidate, _reject(target, model, candidate, site, calibrated=calibrated)))
+    return planned
+
+
+def _reject(target: Target, model: Model, candidate: Candidate, site: Site, *, calibrated: bool) -> Reject | None:
+    if isinstance(candidate.scheme, NEEDS_CALIBRATION) and not calibrated:
+        return Reject(candidate.scheme.slug, "static quantization needs calibration data", "give a folder of samples with --calib")
+    return target.reject(model, candidate, site)
+
+
+def reference_plan(model: Model, site: Site) -> Planned:
+    """The original model in ONNX Runtime, full precision: what every quality and speed is compared with."""
+    target = get_target(REFERENCE)
+    for candidate in target.candidates(model, site):
+        if isinstance(candidate.scheme, (Float32, AsIs)):
+            return Planned(target, site, candidate)
+    raise AssertionError("the reference target offers no full-precision candidate")

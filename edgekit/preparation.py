@@ -1,0 +1,170 @@
+"""From a request to everything that is known before the first slow step: model, site, data, plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import UsageError
+from .types import BuildData, DeviceFacts, Feed, Feeds, Profile, Site, TensorSpec
+
+if TYPE_CHECKING:
+    from .data import CalibrationSet
+    from .devices.inventory import Device
+    from .devices.plan import Timeouts
+    from .evaluation import Evaluation
+    from .model import Model
+    from .plan import Planned
+    from .progress import Progress
+    from .request import DeployRequest
+    from .targets import Target
+
+SYNTHETIC_FEEDS = 16
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Data given from Python instead of by path, and whether ``file.py:function`` references may run."""
+
+    calib: Callable[[], Iterable[Feed]] | Iterable[Feed] | None = None
+    evaluation: Callable[..., Any] | None = None
+    allow_code: bool = False
+
+
+@dataclass(frozen=True)
+class Run:
+    """Everything known before the first slow step. ``not_measured`` says why nothing is measured; empty when it is."""
+
+    request: DeployRequest
+    model: Model
+    original: Model | None
+    device: Device
+    facts: DeviceFacts
+    sites: tuple[tuple[Target, Site], ...]
+    not_measured: str
+    calibration: CalibrationSet | None
+    evaluation: Evaluation | None
+    planned: tuple[Planned, ...]
+    timeouts: Timeouts
+    warnings: tuple[str, ...]
+
+    @property
+    def profile(self) -> Profile:
+        return self.sites[0][1].profile
+
+    @property
+    def data(self) -> BuildData | None:
+        return self.calibration.build if self.calibration else None
+
+    @property
+    def held_out(self) -> Feeds:
+        """What candidates are compared with float on: held-out samples, or synthetic ones when none were given."""
+        from .data import synthetic_feeds
+
+        return self.calibration.build.held_out if self.calibration else synthetic_feeds(self.model.inputs, n=SYNTHETIC_FEEDS)
+
+
+def prepare(request: DeployRequest, sources: Sources, *, measure: bool, timeouts: Timeouts, progress: Progress) -> Run:
+    """Reads and checks everything the request names.
+
+    Raises:
+        UsageError, ModelError, DataError, DependencyError, DeviceUnavailableError: see ``edgekit.errors``.
+    """
+    from .baseline import check_same_contract
+    from .devices.inventory import open_device
+    from .devices.session import AgentSession
+    from .model import load_model
+    from .plan import plan
+    from .profiles import resolve
+
+    progress.stage("reading the model and the data")
+    if request.objective == "energy":
+        raise UsageError(
+            "energy cannot be the objective here", why="this device has no energy meter", hint="use --objective latency or size"
+        )
+    resolved = resolve(request.target)
+    model = load_model(request.model, shape=request.shape or None)
+    original = load_model(request.baseline, shape=request.shape or None) if request.baseline else None
+    if original is not None:
+        check_same_contract(model, original)
+    calibration, evaluation = _open_data(request, model, sources)
+    device = open_device(request.device)
+    with AgentSession(device.transport, {}, timeouts=timeouts) as session:
+        facts = session.probe()
+    sites, not_measured = _sites(request, resolved, facts)
+    if not measure:
+        not_measured = "build only: a measurement was not asked for"
+    if not_measured and request.max_latency is not None:
+        raise UsageError("--max-latency needs a device", why=not_measured, hint="leave it out, or name a device with --device")
+    planned = plan(model, sites, precision=request.precision, calibrated=calibration is not None)
+    warnings = () if calibration else ("no --calib: fidelity is on synthetic input, which says little about real data",)
+    return Run(
+        request=request,
+        model=model,
+        original=original,
+        device=device,
+        facts=facts,
+        sites=tuple(sites),
+        not_measured=not_measured,
+        calibration=calibration,
+        evaluation=evaluation,
+        planned=tuple(planned),
+        timeouts=timeouts,
+        warnings=(*model.notes, *warnings),
+    )
+
+
+def _sites(
+    request: DeployRequest, resolved: Sequence[tuple[str, Profile]], facts: DeviceFacts
+) -> tuple[list[tuple[Target, Site]], str]:
+    """The targets with where they run; and why nothing is measured, where this machine does not satisfy the profile."""
+    from .profiles import profile_matches, require_match
+    from .targets import get_target
+
+    profile = resolved[0][1]
+    if profile_matches(profile, facts):
+        return [(get_target(name), Site(each, facts)) for name, each in resolved], ""
+    if request.device is not None:
+        require_match(profile, facts, request.device)
+    sites = [(get_target(name), Site(each, None)) for name, each in resolved]
+    return sites, f"this machine ({facts.machine}) is not a {profile.name}, and no --device was given"
+
+
+def calibration_of(request: DeployRequest, inputs: Sequence[TensorSpec], sources: Sources) -> CalibrationSet | None:
+    """The calibration data that the request or the caller names; None when neither does."""
+    from .data import open_calibration
+
+    samples = sources.calib if sources.calib is not None else _source(request.calib, "--calib", sources)
+    return open_calibration(samples, inputs, samples=request.samples) if samples is not None else None
+
+
+def _open_data(request: DeployRequest, model: Model, sources: Sources) -> tuple[CalibrationSet | None, Evaluation | None]:
+    from .evaluation import open_evaluation, refuse_overlap
+
+    calibration = calibration_of(request, model.inputs, sources)
+    labelled = sources.evaluation if sources.evaluation is not None else _source(request.eval, "--eval", sources)
+    evaluation = None
+    if labelled is not None:
+        evaluation = open_evaluation(labelled, model.inputs, model.outputs, metric=request.metric)
+    if calibration is not None and evaluation is not None:
+        refuse_overlap(evaluation, calibration.hashes)
+    return calibration, evaluation
+
+
+def _source(text: str | None, option: str, sources: Sources) -> Any:
+    from .coderef import load_function
+    from .request import is_code_reference
+
+    if text is None:
+        return None
+    if not is_code_reference(text):
+        return Path(text)
+    if not sources.allow_code:
+        raise UsageError(
+            f"{option} {text} is code, and it was not typed on the command line",
+            why="code references in a bundle or a configuration file are shown, not run",
+            hint="read it, then give it on the command line or add --allow-code",
+        )
+    return load_function(text)

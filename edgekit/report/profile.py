@@ -1,0 +1,47 @@
+"""What was measured of a model or bundle as it is, on the terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from .paragraph import add_number_column, say
+from .text import MILLISECONDS, one_line, size, time_unit
+
+if TYPE_CHECKING:
+    from ..profiling import ProfileReport
+
+
+def print_profile(report: ProfileReport, console: Console) -> None:
+    """Prints one row a target, then how far each number can be trusted and what failed."""
+    name = report.model.get("name") or "model"
+    cpu = report.device.get("cpu_model") or report.device.get("name")
+    say(console, f"{name} on {cpu}, {report.threads} thread{'s' if report.threads > 1 else ''}, {report.input} input", style="bold")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, collapse_padding=True)
+    table.add_column("artifact", overflow="fold")
+    unit = time_unit(row.latency_s for row in report.rows)
+    for heading in (f"p50 {unit.name} [95%]", f"p90 {unit.name}", "load ms", "first ms", "memory", "size"):
+        add_number_column(table, heading)
+    for row in report.rows:
+        cells = (
+            unit.with_interval(row.latency_s),
+            unit.value(row.latency_s.p90 if row.latency_s else None),
+            MILLISECONDS.value(row.load_s),
+            MILLISECONDS.value(row.first_inference_s),
+            size(row.peak_memory_bytes),
+            size(row.size_bytes),
+        )
+        table.add_row(Text(one_line(row.id)), *(Text(cell) for cell in cells))
+    console.print(table)
+    for row in report.rows:
+        if row.failure:
+            say(console, f"{row.id} failed: {row.failure}", style="red", hanging=2)
+        elif row.latency_s is not None:
+            why = f": {row.trust_reason}" if row.trust_reason else ""
+            say(console, f"{row.id}: {row.latency_s.n} timed inferences, trust: {row.trust}{why}", hanging=2)
+        if row.energy_j is None and not row.failure:
+            say(console, f"energy: not measured: {row.energy_reason}", indent=2, hanging=4)

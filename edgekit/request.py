@@ -1,0 +1,232 @@
+"""What the user asks of ``edgekit deploy``, as one frozen value, and the small languages its options are written in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, get_args
+
+from .coderef import is_reference
+from .errors import UnknownNameError, UsageError
+from .schemes import PRECISIONS
+
+Percentile = Literal["p50", "p90", "p95", "p99", "mean"]
+Objective = Literal["latency", "energy", "size"]
+EvalOn = Literal["host", "device"]
+PERCENTILES: tuple[str, ...] = get_args(Percentile)
+OBJECTIVES: tuple[str, ...] = get_args(Objective)
+
+_NUMBER = r"([0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|\.[0-9]+)"
+_SECONDS = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0}
+
+
+@dataclass(frozen=True)
+class Drop:
+    """How much of a metric may be lost: a fraction of its float value when ``relative``, else in the metric's own unit."""
+
+    value: float
+    relative: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.value * 100:g}%" if self.relative else f"{self.value:g}"
+
+
+@dataclass(frozen=True)
+class LatencyLimit:
+    """The slowest acceptable latency, at a percentile of the samples."""
+
+    seconds: float
+    percentile: Percentile = "p90"
+
+    def __str__(self) -> str:
+        return f"{self.seconds * 1e3:g}ms ({self.percentile})"
+
+
+@dataclass(frozen=True)
+class DeployRequest:
+    """Every option of ``edgekit deploy`` that changes its result. Paths and references are text, as they were typed.
+
+    ``target``: plugin, profile or alias names, or ``("auto",)``. ``min_agreement`` None means the default (0.98 without labels,
+    0.95 with). ``budget_s`` None means no limit on the time of the search.
+
+    Raises:
+        UsageError: a value outside its range.
+    """
+
+    model: str
+    target: tuple[str, ...] = ("auto",)
+    device: str | None = None
+    calib: str | None = None
+    eval: str | None = None
+    metric: str | None = None
+    precision: str = "auto"
+    max_drop: Drop = field(default_factory=lambda: Drop(0.01))
+    min_agreement: float | None = None
+    max_latency: LatencyLimit | None = None
+    objective: Objective = "latency"
+    baseline: str | None = None
+    shape: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    samples: int | None = None
+    threads: int = 1
+    budget_s: float | None = None
+    eval_on: EvalOn = "host"
+    include_samples: int = 0
+
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise UnknownNameError("precision", self.precision, list(PRECISIONS))
+        if self.objective not in OBJECTIVES:
+            raise UnknownNameError("objective", self.objective, OBJECTIVES)
+        if self.eval_on not in get_args(EvalOn):
+            raise UnknownNameError("--eval-on", self.eval_on, get_args(EvalOn))
+        if not self.target or not all(self.target):
+            raise UsageError("no target is named", hint="--target auto takes every target that is installed")
+        _at_least("--threads", self.threads, 1)
+        _at_least("--include-samples", self.include_samples, 0)
+        if self.samples is not None:
+            _at_least("--samples", self.samples, 1)
+        if self.min_agreement is not None and not 0 <= self.min_agreement <= 1:
+            raise UsageError(f"--min-agreement {self.min_agreement:g} is not between 0 and 1", hint="write it as 0.98 or 98%")
+
+
+OPTIONS: tuple[str, ...] = tuple(f.name for f in fields(DeployRequest) if f.name != "model")
+#: Fields where ``file.py:function`` is code that runs.
+CODE_FIELDS = ("calib", "eval")
+
+
+def _at_least(option: str, value: int, least: int) -> None:
+    if value < least:
+        raise UsageError(f"{option} {value} is too small", hint=f"the least is {least}")
+
+
+def parse_request(options: Mapping[str, Any]) -> DeployRequest:
+    """A request from options as they stand on a command line or in a TOML file.
+
+    ``options``: {field name of :class:`DeployRequest`: text, number or list}; a missing one takes its default. ``budget`` and
+    ``min_agreement`` may be text ("2m", "98%"); ``target`` and ``shape`` may be one text or a list.
+
+    Raises:
+        UsageError: a value that cannot be read; says which option and how it is written.
+    """
+    unknown = sorted(set(options) - {f.name for f in fields(DeployRequest)} - {"budget"})
+    if unknown:
+        raise UnknownNameError("option", unknown[0], [*OPTIONS, "budget"])
+    values = {("budget_s" if name == "budget" else name): value for name, value in options.items() if value is not None}
+    if "model" not in values:
+        raise UsageError("no model is named", hint="edgekit deploy MODEL --target TARGET")
+    return DeployRequest(**{name: _PARSERS[name](value) for name, value in values.items()})
+
+
+def parse_targets(value: Any) -> tuple[str, ...]:
+    """``"onnx,jetson"`` or a list of such texts -> ``("onnx", "jetson")``, each once, in order."""
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, Sequence) or not all(isinstance(text, str) for text in texts):
+        raise _unreadable("--target", value, "names separated by commas, or auto")
+    names = [name.strip() for text in texts for name in text.split(",")]
+    if not names or not all(names):
+        raise _unreadable("--target", value, "names separated by commas, or auto")
+    return tuple(dict.fromkeys(names))
+
+
+def parse_drop(value: Any) -> Drop:
+    """``"1%"`` is relative to the float value, ``"0.01"`` (or a number) is absolute, in the metric's own unit."""
+    if isinstance(value, Drop):
+        return value
+    match = re.fullmatch(rf"\s*{_NUMBER}\s*(%?)\s*", _text(value))
+    if not match:
+        raise _unreadable("--max-drop", value, "1% (of the float value) or 0.01 (in the metric's own unit)")
+    number = float(match[1])
+    return Drop(number / 100, relative=True) if match[2] else Drop(number, relative=False)
+
+
+def parse_fraction(value: Any) -> float:
+    """``0.98`` or ``"98%"``."""
+    match = re.fullmatch(rf"\s*{_NUMBER}\s*(%?)\s*", _text(value))
+    if not match:
+        raise _unreadable("--min-agreement", value, "0.98 or 98%")
+    return float(match[1]) / (100 if match[2] else 1)
+
+
+def parse_latency(value: Any) -> LatencyLimit:
+    """``"12ms"``, ``"12ms p50"`` or ``"12ms (p50)"``; p90 unless said."""
+    if isinstance(value, LatencyLimit):
+        return value
+    match = re.fullmatch(rf"\s*{_NUMBER}\s*(us|µs|ms|s)\s*(?:\(\s*(\w+)\s*\)|\s(\w+))?\s*", _text(value))
+    percentile = (match[3] or match[4] or "p90").lower() if match else ""
+    if not match or percentile not in PERCENTILES or float(match[1]) == 0:
+        raise _unreadable("--max-latency", value, f"12ms, or 12ms p50 (of {', '.join(PERCENTILES)}; p90 unless said)")
+    return LatencyLimit(float(match[1]) * _SECONDS[match[2]], percentile)  # type: ignore[arg-type]  # checked against PERCENTILES
+
+
+def parse_duration(value: Any) -> float:
+    """``"120s"``, ``"2m"``, ``"1h"`` or a number of seconds, in seconds."""
+    match = re.fullmatch(rf"\s*{_NUMBER}\s*(ms|s|min|m|h)?\s*", _text(value))
+    if not match or float(match[1]) == 0:
+        raise _unreadable("--budget", value, "120s, 2m or 1h")
+    return float(match[1]) * _SECONDS[match[2] or "s"]
+
+
+def parse_shape(value: Any) -> dict[str, tuple[int, ...]]:
+    """``"n=1x3x48x320"``, several of them in a list, or a table ``{n = [1, 3, 48, 320]}``. ``"n="`` is a scalar."""
+    items: list[tuple[str, Any]] = [("", None)]
+    if isinstance(value, Mapping):
+        items = list(value.items())
+    elif isinstance(value, (str, list, tuple)):
+        items = [_shape_item(text) for text in ([value] if isinstance(value, str) else value)]
+    shape: dict[str, tuple[int, ...]] = {}
+    for name, sizes in items:
+        if not name or not isinstance(sizes, (list, tuple)) or not all(type(size) is int and size > 0 for size in sizes):
+            raise _unreadable("--shape", value, "input=1x3x48x320, every size at least 1")
+        if name in shape:
+            raise UsageError(f"--shape names the input {name!r} twice")
+        shape[name] = tuple(sizes)
+    return shape
+
+
+def _shape_item(text: Any) -> tuple[str, list[int] | None]:
+    match = re.fullmatch(r"(.+)=((?:[0-9]+(?:x[0-9]+)*)?)", text) if isinstance(text, str) else None
+    if not match:
+        return "", None
+    return match[1], [int(d) for d in match[2].split("x")] if match[2] else []
+
+
+def is_code_reference(text: str | None) -> bool:
+    """Whether ``text`` is ``file.py:function``: something that would run."""
+    return text is not None and is_reference(text)
+
+
+def _text(value: Any) -> str:
+    """Numbers from a TOML file read like the text they would be on a command line."""
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        return ""
+    return value if isinstance(value, str) else repr(value)
+
+
+def _unreadable(option: str, value: Any, how: str) -> UsageError:
+    return UsageError(f"{option} {value!r} cannot be read", hint=f"write it as {how}")
+
+
+def _plain(option: str, kind: type) -> Any:
+    def check(value: Any) -> Any:
+        if kind is int and isinstance(value, str) and re.fullmatch(r"[0-9]+", value):
+            return int(value)
+        if type(value) is not kind:
+            raise _unreadable(f"--{option.replace('_', '-')}" if option != "model" else "MODEL", value, f"a {_KINDS[kind]}")
+        return value
+
+    return check
+
+
+_KINDS = {int: "whole number", str: "text"}
+_TEXTS = ("model", "device", "calib", "eval", "metric", "precision", "objective", "baseline", "eval_on")
+_PARSERS: dict[str, Any] = {
+    **{name: _plain(name, str) for name in _TEXTS},
+    **{name: _plain(name, int) for name in ("samples", "threads", "include_samples")},
+    "target": parse_targets,
+    "max_drop": parse_drop,
+    "min_agreement": parse_fraction,
+    "max_latency": parse_latency,
+    "shape": parse_shape,
+    "budget_s": parse_duration,
+}

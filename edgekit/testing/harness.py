@@ -1,0 +1,155 @@
+"""What the conformance suite works with: models written out, candidates built once, artifacts run in this process."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgekit.targets import Target
+from edgekit.types import Array, Artifact, BuildData, Candidate, Feed, NodeId, Profile, Runner, Site
+
+from .models import CASES, ModelCase
+
+if TYPE_CHECKING:
+    from edgekit.model import Model
+
+
+class ListFeeds:
+    """Feeds from a list; see :class:`edgekit.types.Feeds`."""
+
+    def __init__(self, feeds: Sequence[Feed]) -> None:
+        self._feeds = list(feeds)
+
+    def __iter__(self) -> Iterator[Feed]:
+        return iter(self._feeds)
+
+    def __len__(self) -> int:
+        return len(self._feeds)
+
+
+@dataclass(frozen=True)
+class BuiltCandidate:
+    candidate: Candidate
+    artifact: Artifact
+    folder: Path
+
+
+class Workbench:
+    """One target at one site with a folder to work in. Close it to close the sessions that ``run`` opened."""
+
+    def __init__(self, target: Target, site: Site, folder: Path) -> None:
+        self.target, self.site, self.folder = target, site, folder
+        self._models: dict[str, Model] = {}
+        self._built: dict[tuple[str, str, str], BuiltCandidate] = {}
+        self._sessions: dict[Path, Any] = {}
+        self._references: dict[str, Any] = {}
+        self._n_builds = 0
+
+    # ------------------------------------------------------------ models and candidates
+    def model(self, case: ModelCase) -> Model:
+        from edgekit.model import load_model
+
+        if case.name not in self._models:
+            folder = self.folder / "models" / case.name
+            folder.mkdir(parents=True)
+            self._models[case.name] = load_model(case.write(folder))
+        return self._models[case.name]
+
+    def node_ids(self, case: ModelCase) -> list[NodeId]:
+        """The names of all nodes of the normalised ONNX: their first outputs."""
+        from edgekit.frontends import onnx_frontend
+        from edgekit.frontends.graph import node_id
+
+        return [node_id(node) for node in onnx_frontend.read_raised(self.model(case)).graph.node]
+
+    def candidates(self, case: ModelCase) -> Sequence[Candidate]:
+        return self.target.candidates(self.model(case), self.site)
+
+    def accepted(self, case: ModelCase) -> list[Candidate]:
+        """The candidates that the target does not reject."""
+        return [c for c in self.candidates(case) if self.target.reject(self.model(case), c, self.site) is None]
+
+    def runnable(self, case: ModelCase, fails_when_run: Collection[str]) -> list[Candidate]:
+        return [candidate for candidate in self.accepted(case) if candidate.scheme.slug not in fails_when_run]
+
+    # ------------------------------------------------------------ building and running
+    def build(self, case: ModelCase, candidate: Candidate, run: str = "first") -> BuiltCandidate:
+        """The candidate's artifact; built once for each ``run``."""
+        key = (case.name, candidate.id, run)
+        if key not in self._built:
+            self._n_builds += 1
+            out = self.folder / "built" / f"{self._n_builds}-{case.name}"
+            out.mkdir(parents=True)
+            data = BuildData(ListFeeds(case.feeds(16)), ListFeeds(case.feeds(8)), "0" * 64)
+            artifact = self.target.build(self.model(case), candidate, data, self.site, out)
+            self._built[key] = BuiltCandidate(candidate, artifact, out)
+        return self._built[key]
+
+    def build_all(self, case: ModelCase, run: str = "first") -> list[BuiltCandidate]:
+        return [self.build(case, candidate, run) for candidate in self.accepted(case)]
+
+    def run(self, built: BuiltCandidate, feed: Feed) -> dict[str, Array]:
+        """One inference by the target's runner, in this process."""
+        if built.folder not in self._sessions:
+            runner = self.target.runner(built.artifact, self.site)
+            files = {name: str(built.folder / name) for name in runner.files}
+            self._sessions[built.folder] = load_entry(runner).Session(files, dict(runner.options))
+        outputs: dict[str, Array] = self._sessions[built.folder].run(dict(feed))
+        return outputs
+
+    def reference(self, case: ModelCase, feed: Feed) -> dict[str, Array]:
+        """The original model in ONNX Runtime."""
+        import onnxruntime
+
+        if case.name not in self._references:
+            settings = onnxruntime.SessionOptions()
+            settings.log_severity_level = 3
+            path = str(self.model(case).path)
+            self._references[case.name] = onnxruntime.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
+        session = self._references[case.name]
+        names = [output.name for output in session.get_outputs()]
+        return dict(zip(names, session.run(names, dict(feed)), strict=True))
+
+    def close(self) -> None:
+        for session in self._sessions.values():
+            session.close()
+
+
+def load_entry(runner: Runner) -> Any:
+    """The runner's entry module, loaded from its file."""
+    path = next(path for path in runner.code if path.stem == runner.entry)
+    spec = importlib.util.spec_from_file_location(f"conformance_{path.parent.name}_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def relative_error(got: Mapping[str, Array], want: Mapping[str, Array]) -> float:
+    """The largest difference over all outputs, each as a fraction of that output's largest magnitude in ``want``."""
+    worst = 0.0
+    for name, expected in want.items():
+        if expected.size:
+            wide = np.asarray(expected, np.float64)
+            difference = np.abs(np.asarray(got[name], np.float64) - wide).max()
+            worst = max(worst, float(difference / max(np.abs(wide).max(), 1e-12)))
+    return worst
+
+
+def print_hashes(entry_point: str, case_name: str, folder: str) -> None:
+    """Build every candidate of a case and print {candidate id: {file: sha256}} as JSON; run in a process of its own."""
+    import platform
+
+    module, name = entry_point.split(":")
+    target: Target = getattr(importlib.import_module(module), name)
+    site = Site(Profile("conformance", "generic", platform.machine(), (target.name,)))
+    bench = Workbench(target, site, Path(folder))
+    print(json.dumps({b.candidate.id: b.artifact.files for b in bench.build_all(CASES[case_name])}))  # noqa: T201 - its result

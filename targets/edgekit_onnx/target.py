@@ -1,0 +1,238 @@
+"""ONNX Runtime on the CPU: float32, dynamic int8, static int8 (Q/DQ) and weight-only int8."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgekit.errors import DependencyError, ModelError
+from edgekit.schemes import AsIs, Float32, Int8Dynamic, Int8Static, WeightOnly
+from edgekit.types import JSON, Artifact, BuildData, Candidate, Reject, Runner, Site, TensorMap, sha256_file
+
+from .content import DYNAMIC_OPERATORS, STATIC_OPERATORS, Content, content_of
+from .limits import limits, runtime_version
+from .worth import COMPRESSION_WORTH
+
+if TYPE_CHECKING:
+    import onnx
+
+    from edgekit.model import Model
+
+ENTRY = "model.onnx"
+RAISED_OPSET = 17  # what the normalised ONNX has at least
+PRODUCTS = ("MatMul", "Gemm", "LSTM")
+
+
+class OnnxTarget:
+    """The ``onnx`` plugin; see :class:`edgekit.targets.Target`."""
+
+    name = "onnx"
+    version = "1"
+    supports_keep_float = True
+    compression_worth = COMPRESSION_WORTH
+
+    def candidates(self, model: Model, site: Site) -> Sequence[Candidate]:  # noqa: ARG002 - every device runs the same kernels
+        """Float first, as everything is compared with it; then what usually wins on convolutions or on matrix products.
+
+        ``Int8Dynamic("uint8")``, the default recipe that everybody runs, is always among them: cheap to build, often wrong, and the
+        verdict says so with numbers.
+        """
+        if model.quantized:
+            return [Candidate(self.name, AsIs())]
+        operators = content_of(model).operators
+        products = sorted(set(operators) & set(PRODUCTS))
+        static = [Candidate(self.name, Int8Static())] if set(operators) & set(STATIC_OPERATORS) else []
+        dynamic = [Candidate(self.name, Int8Dynamic())] if operators else []
+        if "Conv" in operators and products:
+            only_products: dict[str, Any] = {"operators": ",".join(products)}
+            dynamic.append(Candidate(self.name, Int8Dynamic(), build_options=only_products))
+            static.append(Candidate(self.name, Int8Static(), build_options={"dynamic_operators": ",".join(products)}))
+        likeliest = (
+            [*static, *dynamic] if operators.get("Conv", 0) > sum(operators[name] for name in products) else [*dynamic, *static]
+        )
+        naive = [Candidate(self.name, Int8Dynamic("uint8"))] if operators else []
+        weight_only = [Candidate(self.name, WeightOnly(8))] if content_of(model).large_weights else []
+        return [Candidate(self.name, Float32()), *likeliest, *weight_only, *naive]
+
+    def reject(self, model: Model, candidate: Candidate, site: Site) -> Reject | None:
+        what = f"{candidate.scheme.slug} with onnx"
+        if site.device is not None and runtime_version(site) is None:
+            return Reject(what, "ONNX Runtime is not on the device", "install it there: pip install onnxruntime")
+        scheme, max_opset = candidate.scheme, limits(site).max_opset
+        opset = model.opset if isinstance(scheme, (AsIs, Float32)) else max(model.opset, RAISED_OPSET)
+        if max_opset is not None and opset > max_opset:
+            return Reject(
+                what,
+                f"it takes opset {opset}, and ONNX Runtime {runtime_version(site)} on the device reads up to {max_opset}",
+                "update ONNX Runtime there, or export the model with an older opset",
+            )
+        if model.quantized and not isinstance(scheme, AsIs):
+            return Reject(what, f"the model is quantized already ({model.quantized})", "give the float model it was made from")
+        if isinstance(scheme, (AsIs, Float32)):
+            return None
+        if not isinstance(scheme, (Int8Dynamic, Int8Static)) and scheme != WeightOnly(8):
+            return Reject(what, "ONNX Runtime's CPU kernels do not gain from this format", "float32, int8, int8-dynamic or w8")
+        if isinstance(scheme, Int8Static) and scheme.range_method != "minmax":
+            return Reject(what, f"ranges by {scheme.range_method!r} are not available", "the range method 'minmax'")
+        return self._reject_content(what, scheme, content_of(model))
+
+    def _reject_content(self, what: str, scheme: object, content: Content) -> Reject | None:
+        if content.cannot_be_raised:
+            return Reject(what, f"the model cannot be raised to a current opset: {content.cannot_be_raised}", "float32")
+        if isinstance(scheme, WeightOnly):
+            why = "no weight in its main graph is large enough to be worth it"
+            return None if content.large_weights else Reject(what, why, "float32")
+        usable = STATIC_OPERATORS if isinstance(scheme, Int8Static) else DYNAMIC_OPERATORS
+        if not set(usable) & set(content.operators):
+            return Reject(what, f"no {', '.join(usable)} of its main graph has constant float32 weights", "float32")
+        return None
+
+    def build_key(self, site: Site) -> JSON:
+        found = limits(site)
+        return {"max_opset": found.max_opset, "max_ir": found.max_ir, "weight_bits": found.weight_bits}
+
+    def build(self, model: Model, candidate: Candidate, data: BuildData | None, site: Site, out: Path) -> Artifact:
+        from edgekit.frontends import onnx_frontend
+        from edgekit.frontends.graph import opset_of
+
+        tools = _tools()
+        refused = self.reject(model, candidate, site)
+        if refused is not None:
+            raise ModelError(refused.what, why=refused.why, hint=refused.instead)
+        made, quantized = _make(model, candidate, data, site)
+        if not quantized and not candidate.keep_float and not isinstance(candidate.scheme, (AsIs, Float32)):
+            raise ModelError(
+                f"{candidate.scheme.slug} changed nothing", why="every operator that it covers is better left in float here"
+            )
+        max_ir = limits(site).max_ir
+        if max_ir is not None and made.ir_version > max_ir:
+            made.ir_version = max_ir
+        files = onnx_frontend.save(made, out / ENTRY)
+        _check(out / ENTRY)
+        return Artifact(
+            files={path.relative_to(out).as_posix(): sha256_file(path) for path in sorted(files)},
+            entry=ENTRY,
+            io=(
+                *(TensorMap("input", spec, spec) for spec in model.inputs),
+                *(TensorMap("output", spec, spec) for spec in model.outputs),
+            ),
+            provenance={
+                "recipe": _recipe(candidate),
+                "tools": tools,
+                "opset": opset_of(made),
+                "ir_version": made.ir_version,
+                "weight_bits": limits(site).weight_bits if quantized else None,
+                "nodes_quantized": dict(sorted(quantized.items())),
+                "nodes_with_float_weights": dict(sorted(_float_nodes(made).items())),
+                "nodes_kept_float_on_request": sorted(candidate.keep_float),
+                "fold_weights": isinstance(candidate.scheme, WeightOnly),
+            },
+        )
+
+    def runner(self, artifact: Artifact, site: Site) -> Runner:  # noqa: ARG002 - the same code runs on every device
+        options: dict[str, JSON] = {"entry": artifact.entry, "threads": 1, "graph_optimization": "all"}
+        if artifact.provenance.get("fold_weights"):
+            options["fold_weights"] = True
+        return Runner(
+            code=(Path(__file__).with_name("device.py"),),
+            entry="device",
+            requires=("onnxruntime",),
+            files=tuple(sorted(artifact.files)),
+            options=options,
+            # Kernels differ between processors in the order of additions; a uint8 activation on a border moves by one step.
+            tolerance=2e-2 if artifact.provenance.get("nodes_quantized") else 1e-3,
+        )
+
+
+def _make(model: Model, candidate: Candidate, data: BuildData | None, site: Site) -> tuple[onnx.ModelProto, Counter[str]]:
+    """The model that the candidate's scheme asks for, and how many nodes of each type were quantized."""
+    from edgekit.frontends import onnx_frontend
+    from edgekit.state import work_folder
+
+    from . import graph as graphs
+    from .quantize_dynamic import quantize_dynamic
+    from .quantize_static import quantize_static
+    from .weight_only import quantize_weights
+
+    scheme, keep_float, bits = candidate.scheme, candidate.keep_float, limits(site).weight_bits
+    if isinstance(scheme, (AsIs, Float32)):
+        if keep_float:
+            graphs.select(onnx_frontend.read_raised(model).graph, (), keep_float)  # names what is not there
+        return onnx_frontend.read_clean(model), Counter()
+    made = onnx_frontend.read_raised(model)
+    if isinstance(scheme, Int8Dynamic):
+        operators = _listed(candidate, "operators") or DYNAMIC_OPERATORS
+        return made, quantize_dynamic(
+            made, weight_type=scheme.weight_type, operators=operators, keep_float=keep_float, weight_bits=bits
+        )
+    if scheme == WeightOnly(8):
+        return made, quantize_weights(made, keep_float=keep_float)
+    if isinstance(scheme, Int8Static):
+        if data is None:
+            raise ModelError("static int8 needs calibration data", hint="give some with --calib")
+        dynamic_operators = _listed(candidate, "dynamic_operators")
+        later = frozenset(graphs.node_id(node) for node in graphs.select(made.graph, dynamic_operators, keep_float))
+        with work_folder() as work:
+            made, done = quantize_static(made, data.fit, work, keep_float=keep_float | later, weight_bits=bits)
+        if later:
+            done += quantize_dynamic(
+                made, weight_type="per-operator", operators=dynamic_operators, keep_float=keep_float, weight_bits=bits
+            )
+        return made, done
+    raise AssertionError(f"reject() lets {scheme} pass")
+
+
+def _listed(candidate: Candidate, option: str) -> tuple[str, ...]:
+    text = str(candidate.build_options.get(option, ""))
+    return tuple(text.split(",")) if text else ()
+
+
+def _recipe(candidate: Candidate) -> dict[str, JSON]:
+    from edgekit.values import to_json
+
+    return {"scheme": to_json(candidate.scheme), "slug": candidate.scheme.slug, **candidate.build_options}
+
+
+def _float_nodes(model: onnx.ModelProto) -> Counter[str]:
+    from .graph import nodes_with_weights
+
+    return Counter(node.op_type for node in nodes_with_weights(model.graph))
+
+
+def _tools() -> dict[str, str]:
+    try:
+        import onnx
+        import onnxruntime
+    except ImportError as problem:
+        raise DependencyError(
+            f"{problem.name} is not installed", why="the onnx target needs it", hint="pip install edgekit-sdk"
+        ) from problem
+    return {"onnx": onnx.__version__, "onnxruntime": onnxruntime.__version__}
+
+
+def _check(path: Path) -> None:
+    """Load what was written once, so that a file that no runtime reads never leaves the build.
+
+    Raises:
+        ModelError: with what the checker or the runtime says.
+    """
+    import onnx
+    import onnxruntime
+
+    settings = onnxruntime.SessionOptions()
+    settings.log_severity_level = 4
+    settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    try:
+        onnx.checker.check_model(str(path))
+        onnxruntime.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
+    except (MemoryError, OSError):
+        raise
+    except Exception as problem:  # the runtime raises a dozen classes of its own, one a status code
+        raise ModelError(
+            "ONNX Runtime does not accept the model that was built", why=f"{type(problem).__name__}: {problem}"
+        ) from problem
+
+
+TARGET = OnnxTarget()

@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from edgekit.agent.errors import AgentError
+from edgekit.agent.files import BlobStore, SessionFolder, private_dir
+
+
+def sha(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def put(store: BlobStore, data: bytes) -> str:
+    store.need({sha(data): len(data)})
+    assert store.put(sha(data), 0, len(data), data)
+    return sha(data)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> str:
+    return str(tmp_path / "guest")
+
+
+def test_a_blob_arrives_in_pieces_and_is_visible_only_when_whole(home: str) -> None:
+    store = BlobStore(home)
+    data = b"0123456789"
+    assert store.need({sha(data): 10}) == {sha(data): 0}
+    assert not store.put(sha(data), 0, 10, data[:4])
+    assert not Path(store.path(sha(data))).exists()
+    with pytest.raises(AgentError, match="does not continue"):
+        store.put(sha(data), 5, 10, data[5:])
+    with pytest.raises(AgentError, match="does not continue"):
+        store.put(sha(data), 4, 10, data)
+    store.close()
+    store = BlobStore(home)
+    assert store.need({sha(data): 10}) == {sha(data): 4}
+    assert store.put(sha(data), 4, 10, data[4:])
+    assert Path(store.verified(sha(data))).read_bytes() == data
+    assert BlobStore(home).need({sha(data): 10}) == {}
+
+
+def test_an_empty_blob(home: str) -> None:
+    store = BlobStore(home)
+    assert Path(store.verified(put(store, b""))).read_bytes() == b""
+
+
+def test_wrong_bytes_are_refused_and_nothing_is_kept(home: str) -> None:
+    store = BlobStore(home)
+    store.need({sha(b"right"): 5})
+    with pytest.raises(AgentError, match="was not kept") as caught:
+        store.put(sha(b"right"), 0, 5, b"wrong")
+    assert caught.value.kind == "integrity"
+    store.close()
+    assert list(Path(home, "blobs").iterdir()) == []
+
+
+def test_two_sessions_may_send_the_same_blob(home: str) -> None:
+    first, second = BlobStore(home), BlobStore(home)
+    first.need({sha(b"abc"): 3})
+    first.put(sha(b"abc"), 0, 3, b"a")
+    assert second.need({sha(b"abc"): 3}) == {sha(b"abc"): 0}, "a part of its own"
+    assert second.put(sha(b"abc"), 0, 3, b"abc")
+    assert first.put(sha(b"abc"), 1, 3, b"bc")
+    first.close()
+    second.close()
+    assert [path.name for path in Path(home, "blobs").iterdir()] == [sha(b"abc")]
+
+
+def test_a_blob_that_changed_on_disk_is_noticed_and_removed(home: str) -> None:
+    store = BlobStore(home)
+    name = put(store, b"content")
+    assert store.verified(name)
+    Path(store.path(name)).write_bytes(b"Content")
+    with pytest.raises(AgentError, match="had changed") as caught:
+        store.verified(name)
+    assert caught.value.kind == "integrity"
+    assert store.need({name: 7}) == {name: 0}
+
+
+def test_symbolic_links_are_refused(home: str, tmp_path: Path) -> None:
+    store = BlobStore(home)
+    (tmp_path / "outside").write_bytes(b"content")
+    name = sha(b"content")
+    Path(store.path(name)).symlink_to(tmp_path / "outside")
+    with pytest.raises(AgentError, match="symbolic link") as caught:
+        store.verified(name)
+    assert caught.value.kind == "integrity"
+    Path(store.path(name)).unlink()
+    Path(store.path(name) + ".part").symlink_to(tmp_path / "outside")
+    with pytest.raises(AgentError):
+        store.need({name: 7})
+    Path(store.path(name) + ".part").unlink()
+    Path(tmp_path / "link").symlink_to(tmp_path / "outside")
+    with pytest.raises(AgentError, match="symbolic link"):
+        store.put_path(name, str(tmp_path / "link"))
+    assert (tmp_path / "outside").read_bytes() == b"content"
+
+
+def test_a_linked_folder_or_a_fifo_is_refused(home: str, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    Path(home).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(AgentError, match="not a folder"):
+        BlobStore(home)
+    Path(home).unlink()
+    store = BlobStore(home)
+    os.mkfifo(store.path(sha(b"x")))
+    with pytest.raises(AgentError, match="not a regular file"):
+        store.verified(sha(b"x"))
+
+
+def test_folders_are_private(home: str) -> None:
+    Path(home).mkdir(0o755)
+    BlobStore(home)
+    for folder in (Path(home), Path(home, "blobs")):
+        assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_put_path_copies_and_verifies(home: str, tmp_path: Path) -> None:
+    store = BlobStore(home)
+    source = tmp_path / "model.bin"
+    source.write_bytes(b"weights")
+    store.need({sha(b"weights"): 7})
+    store.put_path(sha(b"weights"), str(source))
+    assert Path(store.verified(sha(b"weights"))).read_bytes() == b"weights"
+    assert source.stat().st_nlink == 1, "the file stays its owner's alone"
+    with pytest.raises(AgentError, match="hashes to"):
+        store.put_path(sha(b"other"), str(source))
+    with pytest.raises(AgentError) as caught:
+        store.put_path(sha(b"other"), str(tmp_path / "missing"))
+    assert caught.value.kind == "disk"
+
+
+@pytest.mark.parametrize("name", ["", "../x", "A" * 64, "0" * 63, 5, None, "0" * 64 + "\n"])
+def test_names_that_are_no_hashes_are_refused(home: str, name: object) -> None:
+    with pytest.raises(AgentError):
+        BlobStore(home).path(name)  # type: ignore[arg-type]
+
+
+def test_least_recently_used_blobs_go_first(home: str) -> None:
+    store = BlobStore(home, quota_bytes=25)
+    names = [put(store, bytes([n]) * 10) for n in range(2)]
+    for age, name in zip((500, 400), names, strict=True):
+        path = store.path(name)
+        os.utime(path, (1e9 - age, Path(path).stat().st_mtime))
+    store = BlobStore(home, quota_bytes=25)
+    assert store.need({names[0]: 10}) == {}, "used just now"
+    third = put(store, b"c" * 10)
+    store = BlobStore(home, quota_bytes=25)
+    store.need({third: 10})
+    assert {path.name for path in Path(home, "blobs").iterdir()} == {names[0], third}
+
+
+def test_a_session_folder_holds_links_and_goes(home: str) -> None:
+    store = BlobStore(home)
+    name = put(store, b"content")
+    folder = SessionFolder(home, "one")
+    placed = folder.lay_out("open-1", {"a/b.bin": name, "c.bin": name}, store)
+    assert list(placed) == ["a/b.bin", "c.bin"]
+    assert all(Path(path).read_bytes() == b"content" for path in placed.values())
+    assert list(folder.lay_out("open-1", {"d.bin": name}, store)) == ["d.bin"], "afresh"
+    assert not Path(placed["c.bin"]).exists()
+    with pytest.raises(AgentError) as caught:
+        folder.lay_out("open-2", {"x": name, "x/y": name}, store)
+    assert caught.value.kind == "disk"
+    folder.remove()
+    assert list(Path(home, "sessions").iterdir()) == []
+    assert Path(store.verified(name)).exists()
+
+
+def test_only_dead_sessions_are_swept(home: str) -> None:
+    alive = SessionFolder(home, "alive")
+    Path(home, "sessions", "dead", "sub").mkdir(parents=True)
+    newest = SessionFolder(home, "newest")
+    assert {path.name for path in Path(home, "sessions").iterdir()} == {"alive", "newest"}
+    alive.remove()
+    newest.remove()
+
+
+def test_a_full_disk_is_a_typed_error(home: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = BlobStore(home)
+    store.need({sha(b"x"): 1})
+
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(AgentError, match="No space left") as caught:
+        store.put(sha(b"x"), 0, 1, b"x")
+    assert caught.value.kind == "disk"
+    store.close()
+
+
+def test_somebody_elses_folder_is_refused(home: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    private_dir(home)
+    monkeypatch.setattr(os, "getuid", lambda: 4242)
+    with pytest.raises(AgentError, match="another user"):
+        private_dir(home)

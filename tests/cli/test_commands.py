@@ -1,0 +1,296 @@
+"""Each command in this process: what it prints, its JSON, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from support.verdicts import REPORT
+from support.small_models import classifier
+
+from edgekit import doctor
+from edgekit.cli.main import cli
+from edgekit.cli.request_options import default_output, gather
+from edgekit.config import Config, load_config
+from edgekit.errors import (
+    BudgetError,
+    DataError,
+    EdgekitError,
+    IntegrityError,
+    ModelError,
+    OutputError,
+    UnknownNameError,
+    UsageError,
+)
+from edgekit.request import DeployRequest, Drop, LatencyLimit
+from edgekit.types import DeployReport
+from edgekit.values import from_json
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("EDGEKIT_HOME", str(tmp_path / "home"))
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    return tmp_path / "home"
+
+
+def invoke(*arguments: str | Path, **more: Any) -> Result:
+    return CliRunner().invoke(cli, [str(a) for a in arguments], **more)
+
+
+def printed(*arguments: str | Path) -> str:
+    result = invoke(*arguments)
+    assert result.exception is None, result.exception
+    assert result.exit_code == 0, result.stderr
+    return result.stdout
+
+
+def document(*arguments: str | Path) -> dict[str, Any]:
+    value = json.loads(printed(*arguments, "--json"))
+    assert isinstance(value, dict)
+    return value
+
+
+def refused(error: type[EdgekitError], *arguments: str | Path) -> EdgekitError:
+    result = invoke(*arguments)
+    assert isinstance(result.exception, error), (result.exception, result.output)
+    assert result.stdout == ""
+    return result.exception
+
+
+# ---------------------------------------------------------------- targets, devices, cache, doctor
+def test_targets_lists_plugins_profiles_and_aliases() -> None:
+    listed = document("targets")
+    assert {"null", "onnx"} <= {target["name"] for target in listed["targets"]}
+    jetson = next(profile for profile in listed["profiles"] if "jetson" in profile["aliases"])
+    assert jetson["targets"][0] == "tensorrt"
+    text = printed("targets")
+    assert "onnx" in text
+    assert "jetson-orin-nano (jetson)" in text
+
+
+def test_targets_holds_no_path_so_that_installations_can_be_compared() -> None:
+    assert str(Path(__file__).parents[2]) not in json.dumps(document("targets"))
+
+
+def test_devices_lists_and_shows_this_machine() -> None:
+    assert document("devices", "list")["devices"][0]["name"] == "local"
+    shown = document("devices", "show")
+    assert "onnx" in shown["profile"]["targets"]
+    assert shown["profile"]["name"] in printed("devices", "show", "local")
+    refused(UnknownNameError, "devices", "show", "lokal")
+
+
+def test_devices_probe_asks_the_agent() -> None:
+    facts = document("devices", "probe")["facts"]
+    assert facts["kind"] == "real"
+    assert facts["cores"] >= 1
+    assert "onnxruntime" in facts["runtimes"]
+    assert facts["cpu_model"] in printed("devices", "probe")
+
+
+def test_cache_shows_and_clears() -> None:
+    assert document("cache", "show")["n_entries"] == 0
+    assert "0 built candidates" in printed("cache", "show")
+    assert document("cache", "clear")["removed_entries"] == 0
+
+
+def test_doctor_reports_and_fails_only_when_the_core_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    findings = document("doctor")["findings"]
+    assert {"python", "numpy", "onnxruntime", "cpu", "memory", "cache folder"} <= {finding["subject"] for finding in findings}
+    assert not any(finding["broken"] for finding in findings)
+    note = doctor.Finding("note", "extra x", "not installed", "pip install x")
+    broken = doctor.Finding("problem", "numpy", "cannot be imported", "pip install numpy", broken=True)
+    monkeypatch.setattr(doctor, "diagnose", lambda: [note])
+    assert "hint: pip install x" in printed("doctor")
+    monkeypatch.setattr(doctor, "diagnose", lambda: [note, broken])
+    result = invoke("doctor")
+    assert result.exit_code == 3
+    assert "PROBLEM  numpy" in result.stdout
+
+
+# ---------------------------------------------------------------- inspect and check
+def test_inspect_says_what_is_in_a_model(tmp_path: Path) -> None:
+    model = classifier(tmp_path / "model.onnx")
+    inspected = document("inspect", model)
+    assert inspected["schema"] == "edgekit.inspect/1"
+    assert inspected["content"]["operators"]["Conv"] == 1
+    text = printed("inspect", model, "--target", "onnx")
+    assert "input x: float32 [1, 1, 8, 8]" in text
+    assert "operators: Conv 1" in text
+    assert "cannot be told:" in text
+
+
+def test_inspect_refuses_what_is_no_model(tmp_path: Path) -> None:
+    refused(ModelError, "inspect", tmp_path / "missing.onnx")
+    (tmp_path / "broken.onnx").write_bytes(b"\x08\x01garbage")
+    refused(ModelError, "inspect", tmp_path / "broken.onnx")
+    model = classifier(tmp_path / "model.onnx")
+    refused(UsageError, "inspect", model, "--shape", "x=1xNx8")
+    error = refused(UnknownNameError, "inspect", model, "--target", "onx")
+    assert "onnx" in error.hint
+
+
+def test_check_refuses_what_is_no_bundle(tmp_path: Path) -> None:
+    refused(IntegrityError, "check", tmp_path / "missing")
+    (tmp_path / "folder").mkdir()
+    refused(IntegrityError, "check", tmp_path / "folder")
+    (tmp_path / "folder" / "edgekit.json").write_text('{"schema": "edgekit.bundle/1"}')
+    refused(IntegrityError, "check", tmp_path / "folder")
+
+
+# ---------------------------------------------------------------- deploy, build, profile: what is refused before any work
+@pytest.mark.parametrize("command", ["deploy", "build", "profile"])
+def test_mistakes_in_a_request_are_refused_first(command: str, tmp_path: Path) -> None:
+    model = classifier(tmp_path / "model.onnx")
+    refused(UsageError, command)
+    refused(ModelError, command, tmp_path / "missing.onnx", "--target", "onnx")
+    error = refused(UnknownNameError, command, model, "--target", "onx")
+    assert "onnx" in error.hint
+    refused(UsageError, command, model, "--shape", "nonsense")
+    refused(DataError, command, model, "--target", "onnx", "--calib", tmp_path / "missing.npz")
+    assert list(Path.cwd().iterdir()) == []
+
+
+def test_an_output_that_is_no_bundle_is_refused_before_any_work(tmp_path: Path) -> None:
+    model = classifier(tmp_path / "model.onnx")
+    Path("model-onnx-edgekit").mkdir()
+    Path("model-onnx-edgekit", "mine.txt").write_text("keep")
+    refused(OutputError, "deploy", model, "--target", "onnx")
+    assert Path("model-onnx-edgekit", "mine.txt").read_text() == "keep"
+
+
+def test_a_dry_run_shows_the_plan_and_writes_nothing(tmp_path: Path) -> None:
+    model = classifier(tmp_path / "model.onnx")
+    report = document("deploy", model, "--target", "onnx", "--dry-run")
+    assert report["winner"] is None
+    reasons = {row["id"]: row["reason"] for row in report["candidates"]}
+    assert "calibration" in reasons["onnx/int8"]
+    result = invoke("deploy", model, "--target", "onnx", "--dry-run")
+    assert result.stdout == ""
+    assert "dry run, nothing was built" in " ".join(result.stderr.split())
+    assert "onnx/int8" in result.stderr
+    assert list(Path.cwd().iterdir()) == []
+
+
+def test_the_configuration_file_sets_what_was_not_typed(tmp_path: Path) -> None:
+    model = classifier(tmp_path / "model.onnx")
+    Path("edgekit.toml").write_text('[deploy]\ntarget = "onnx"\ndry-run = true\njson = true\n')
+    report = json.loads(invoke("deploy", model).stdout)
+    assert report["target"] == "onnx"
+    Path("edgekit.toml").write_text('[deploy]\ntarge = "onnx"\n')
+    error = refused(UnknownNameError, "deploy", model)
+    assert "target" in error.hint
+
+
+def test_code_that_nobody_typed_is_not_run(tmp_path: Path) -> None:
+    ran = tmp_path / "ran"
+    Path("data.py").write_text(f"open({str(ran)!r}, 'w').close()\ndef feeds():\n    yield from ()\n")
+    model = classifier(tmp_path / "model.onnx")
+    Path("edgekit.toml").write_text('[deploy]\ntarget = "onnx"\ncalib = "data.py:feeds"\n')
+    for command in ("deploy", "build", "profile"):
+        error = refused(UsageError, command, model)
+        assert "data.py:feeds" in error.what
+        assert "--allow-code" in error.hint
+    assert not ran.exists()
+    invoke("deploy", model, "--calib", "data.py:feeds", "--dry-run")
+    assert ran.exists()
+
+
+def test_what_was_typed_wins_over_the_file() -> None:
+    config = Config(deploy={"threads": 4, "target": "null"})
+    request = gather({"model": "m.onnx", "threads": 2, "target": None, "shape": ()}, config)
+    assert (request.threads, request.target) == (2, ("null",))
+
+
+def test_the_default_output_is_named_after_model_and_target() -> None:
+    request = DeployRequest("some where/my model.onnx", target=("onnx", "jetson"))
+    assert default_output(request) == Path("my_model-onnx-jetson-edgekit")
+
+
+def test_the_verdict_goes_to_stderr_or_as_one_document_to_stdout(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgekit.api.deploy", lambda *_, **__: REPORT)
+    result = invoke("deploy", "model.onnx", "--target", "onnx", "--install", "live")
+    assert result.stdout == ""
+    assert "Winner: onnx/int8" in result.stderr
+    assert "Installed: live" in result.stderr
+    result = invoke("deploy", "model.onnx", "--target", "onnx", "--json")
+    assert from_json(DeployReport, json.loads(result.stdout)) == REPORT
+    assert "Winner" not in result.stderr
+
+
+def test_a_budget_that_was_not_met_shows_the_evidence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def deploy(*_: object, **__: object) -> DeployReport:
+        problem = BudgetError("no candidate met what was asked for", why="all refused")
+        problem.report = replace(REPORT, winner=None, reason="nothing met the gates", bundle=None)
+        raise problem
+
+    monkeypatch.setattr("edgekit.api.deploy", deploy)
+    result = invoke("deploy", "model.onnx", "--target", "onnx")
+    assert isinstance(result.exception, BudgetError)
+    assert "slice night [red]photos" in result.stderr
+    assert "No winner: nothing met the gates" in result.stderr
+
+
+def test_only_typed_options_reach_the_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[Any, dict[str, Any]]] = []
+
+    def deploy(request: DeployRequest, **options: Any) -> DeployReport:
+        seen.append((request, options))
+        return REPORT
+
+    monkeypatch.setattr("edgekit.api.deploy", deploy)
+    typed = [
+        "--target", "onnx,jetson", "--device", "local", "--calib", "c.npz", "--eval", "e.npz", "--metric", "accuracy",
+        "--precision", "int8", "--max-drop", "2%", "--min-agreement", "0.9", "--max-latency", "12ms p50", "--objective", "size",
+        "--baseline", "b.onnx", "--shape", "x=1x3", "--shape", "y=2", "--samples", "50", "--threads", "2", "--budget", "2m",
+        "--eval-on", "host", "--install", "live", "-o", "out", "--force",
+    ]  # fmt: skip
+    invoke("deploy", "model.onnx", *typed)
+    request, options = seen[0]
+    assert request == DeployRequest(
+        "model.onnx", target=("onnx", "jetson"), device="local", calib="c.npz", eval="e.npz", metric="accuracy", precision="int8",
+        max_drop=Drop(0.02), min_agreement=0.9, max_latency=LatencyLimit(0.012, "p50"), objective="size", baseline="b.onnx",
+        shape={"x": (1, 3), "y": (2,)}, samples=50, threads=2, budget_s=120.0, eval_on="host",
+    )  # fmt: skip
+    assert (options["output"], options["install"], options["force"]) == (Path("out"), Path("live"), True)
+    invoke("deploy", "model.onnx")
+    assert seen[1][0] == DeployRequest("model.onnx")
+    assert seen[1][1]["output"] == Path("model-auto-edgekit")
+
+
+# ---------------------------------------------------------------- init
+def test_init_writes_a_file_that_deploy_reads(tmp_path: Path) -> None:
+    model = classifier(tmp_path / "model.onnx")
+    printed("init", model, "--target", "onnx", "--calib", 'odd "name"\\.npz')
+    config = load_config(Path.cwd())
+    assert config.deploy == {"target": "onnx", "calib": 'odd "name"\\.npz'}
+    text = Path("edgekit.toml").read_text()
+    assert "# input  x: float32 [1, 1, 8, 8]" in text
+    error = refused(OutputError, "init", model)
+    assert "exists already" in error.what
+    assert Path("edgekit.toml").read_text() == text
+
+
+def test_every_commented_line_of_init_is_valid_when_it_is_used(tmp_path: Path) -> None:
+    model = classifier(tmp_path / "model.onnx")
+    assert document("init", model, "--yes")["schema"] == "edgekit.init/1"
+    lines = Path("edgekit.toml").read_text().splitlines()
+    used = [line.removeprefix("# ") if " = " in line and line.startswith("# ") else line for line in lines]
+    Path("edgekit.toml").write_text("\n".join(used))
+    config = load_config(Path.cwd())
+    assert {"metric", "max_drop", "min_agreement", "max_latency", "objective", "shape", "threads", "budget"} <= set(config.deploy)
+    assert config.timeouts.load_s == 120
+
+
+def test_init_refuses_an_unknown_target_and_writes_nothing(tmp_path: Path) -> None:
+    model = classifier(tmp_path / "model.onnx")
+    refused(UnknownNameError, "init", model, "--target", "onx")
+    refused(ModelError, "init", tmp_path / "missing.onnx")
+    assert list(Path.cwd().iterdir()) == []

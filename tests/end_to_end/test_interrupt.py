@@ -1,0 +1,76 @@
+"""Ctrl-C at ten seeded points: exit 130, no child, no temporary file, and the next run succeeds."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+from support.commands import edgekit
+from support.requirements import missing
+from support.small_models import calibration, classifier, labelled
+
+
+def _marked(mark: str) -> list[int]:
+    """The processes that carry this mark in their environment: the run and all its children."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            if mark.encode() in (entry / "environ").read_bytes():
+                found.append(int(entry.name))
+        except (PermissionError, FileNotFoundError, ProcessLookupError):
+            continue
+    return found
+
+
+@pytest.mark.slow
+def test_ctrl_c_leaves_nothing_behind(tmp_path: Path, own_home: Path) -> None:
+    if not Path("/proc/self/environ").exists():
+        missing("the processes of a run are found through /proc")
+    model, calib = classifier(tmp_path / "model.onnx"), calibration(tmp_path / "calib.npz")
+    data, out = labelled(tmp_path / "data.npz"), tmp_path / "out"
+    args = ["deploy", model, "--target", "onnx", "--calib", calib, "--eval", data, "--metric", "accuracy", "-o", out]
+    before = set(tmp_path.iterdir())
+    started = time.monotonic()
+    whole = edgekit(*args)
+    whole_s = time.monotonic() - started
+    assert whole.returncode == 0, whole.stderr
+    subprocess.run(["rm", "-r", str(out)], check=True)
+    rng = random.Random(7)
+    points = sorted(rng.uniform(0.05, 0.95) * whole_s for _ in range(10))
+    interrupted = 0
+    for index, point_s in enumerate(points):
+        mark = uuid.uuid4().hex
+        run = subprocess.Popen(
+            [sys.executable, "-m", "edgekit", *map(str, args)],
+            env={**os.environ, "EDGEKIT_TEST_MARK": mark},
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        )  # fmt: skip
+        time.sleep(point_s)
+        # A terminal sends the signal to the whole group; kill -INT sends it to the one process.
+        os.killpg(run.pid, signal.SIGINT) if index % 2 else run.send_signal(signal.SIGINT)
+        _, shown = run.communicate(timeout=30)
+        assert "Traceback" not in shown, shown
+        if run.returncode == 0:
+            subprocess.run(["rm", "-r", str(out)], check=True)  # it was done before the signal came
+            continue
+        interrupted += 1
+        assert run.returncode == 130, (point_s, run.returncode, shown)
+        deadline = time.monotonic() + 5
+        while _marked(mark) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert _marked(mark) == []
+        assert set(tmp_path.iterdir()) == before
+        left = [p for p in own_home.rglob("*") if p.name.endswith(".tmp") or p.parent.name in ("work", "sessions")]
+        assert left == []
+    assert interrupted >= 7
+    again = edgekit(*args)
+    assert again.returncode == 0, again.stderr

@@ -1,0 +1,102 @@
+"""A report in which every field is filled: what bundles and schemas are tested on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edgekit.request import Drop, LatencyLimit, parse_request
+from edgekit.schemes import Float32, Int8Static
+from edgekit.types import (
+    Agreement,
+    BaselineReport,
+    Candidate,
+    CandidateReport,
+    DeployReport,
+    Fidelity,
+    Latency,
+    Measurement,
+    Ratio,
+    SliceVerdict,
+    WarmUp,
+    Winner,
+)
+from edgekit.values import to_json
+
+FLOAT = Candidate("onnx", Float32())
+DIM = SliceVerdict(0.9, 40, 0.95, 0.05, 0.05, accepted=True, resolution_limited=True)
+STATIC = Candidate("onnx", Int8Static(), frozenset({"conv1"}), {"level": 2}, {"threads": 1})
+
+
+def request(**changes: Any) -> Any:
+    """A request in which every option was given."""
+    given: dict[str, Any] = {
+        "model": "net.onnx", "target": "onnx", "calib": "data/photos", "eval": "eval.npz", "metric": "accuracy", "budget": "2m",
+        "max_drop": Drop(0.01), "min_agreement": 0.97, "max_latency": LatencyLimit(0.012), "baseline": "b.onnx",
+        "shape": "x=1x1x8x8", "samples": 100, "device": "local",
+    }  # fmt: skip
+    return parse_request({**given, **changes})
+
+
+def measurement() -> Measurement:
+    return Measurement(
+        loop="agent/1",
+        rounds=((0.001, 0.0011), (0.00105, 0.001)),
+        warm_up=WarmUp(12, 0.2, True),
+        load_s=0.03,
+        first_inference_s=0.002,
+        peak_memory_bytes=50_000_000,
+        mode="resident",
+        requested={"threads": 1},
+        effective={"threads": 1, "providers": ["CPUExecutionProvider"]},
+        threads=1,
+    )
+
+
+def row(candidate: Candidate, *, accepted: bool) -> CandidateReport:
+    ratio = Ratio(2.0, (1.9, 2.1))
+    return CandidateReport(
+        id=candidate.id,
+        target="onnx",
+        scheme=candidate.scheme.slug,
+        stage="measured",
+        accepted=accepted,
+        reason="" if accepted else "accuracy falls",
+        candidate=candidate,
+        fidelity=Fidelity(31.0, 0.999, 0.99, "accuracy", 0.97, 0.975, True, 1000, {"dim": DIM}, "the metric is blind"),
+        agreement=Agreement(0.99, "predictions", 1000),
+        quality_measured_on="host",
+        latency_s=Latency(0.001, 0.0011, 0.0012, 0.0013, 0.001, 4, (0.0009, 0.0011)),
+        latency_reason="",
+        speedup_vs_reference=ratio,
+        speedup_vs_own_float=ratio,
+        trust="steady",
+        loop="agent/1",
+        size_bytes=1000,
+        peak_memory_bytes=50_000_000,
+        load_s=0.03,
+        provenance={"tools": {"onnxruntime": "1.0"}, "from_cache": False},
+    )
+
+
+def full_report(*, asked: Any = None, winner: Winner | None = Winner("onnx/float32", provisional=False)) -> DeployReport:  # noqa: B008 - frozen
+    """Float has won over a static candidate that was refused."""
+    agreement = Agreement(0.99, "argmax", 48)
+    return DeployReport(
+        model={"name": "net.onnx", "fingerprint": "ab" * 32, "opset": 17},
+        target="onnx",
+        profile="generic-x86-64",
+        device={"name": "local", "kind": "real"},
+        winner=winner,
+        reason="onnx/float32 is kept: nothing is faster",
+        candidates=(row(FLOAT, accepted=True), row(STATIC, accepted=False)),
+        calibration={"n_fit": 192, "n_held_out": 48, "samples": 100},
+        evaluation={"n": 1000, "digest": "cd" * 32},
+        baseline=BaselineReport({"name": "b.onnx"}, Ratio(1.0, (0.9, 1.1)), 1.0, 0.4, 0.97, 0.975, agreement, "0 % faster"),
+        request=to_json(asked or request()),
+        tools={"edgekit-sdk": "0.1.0", "onnxruntime": "1.0"},
+        n_compared=1,
+        bundle="out",
+        wall_s=12.5,
+        peak_rss_bytes=100_000_000,
+        warnings=("the governor is powersave",),
+    )

@@ -1,0 +1,100 @@
+"""SQNR, cosine and agreement, against their definitions."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from edgekit.fidelity import Comparison, OutputKind, output_kinds, prediction_agreement
+
+RNG = np.random.default_rng(0)
+
+
+def _softmax(x: np.ndarray, axis: int = -1) -> np.ndarray:
+    e = np.exp(x - x.max(axis, keepdims=True))
+    return (e / e.sum(axis, keepdims=True)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "expected"),
+    [
+        ("logits", RNG.normal(size=(1, 10)).astype(np.float32), OutputKind("argmax")),
+        ("probabilities", _softmax(RNG.normal(size=(1, 40, 97))), OutputKind("argmax", -1)),
+        ("classes_first", _softmax(RNG.normal(size=(1, 5, 4, 4)), axis=1), OutputKind("argmax", 1)),
+        ("maps", RNG.uniform(size=(1, 1, 32, 32)).astype(np.float32), OutputKind("iou")),
+        ("speech", RNG.uniform(size=(1, 1)).astype(np.float32), OutputKind("argmax")),
+        ("sentence_embedding", RNG.normal(size=(1, 384)).astype(np.float32), OutputKind("cosine")),
+        ("unit", (lambda v: v / np.linalg.norm(v))(RNG.normal(size=(1, 384))).astype(np.float32), OutputKind("cosine")),
+        ("hidden", RNG.normal(size=(1, 16, 384)).astype(np.float32), OutputKind("cosine")),
+        ("ids", np.arange(5), OutputKind("argmax")),
+    ],
+)
+def test_how_an_output_is_compared_follows_from_what_float_returns(name: str, array: np.ndarray, expected: OutputKind) -> None:
+    assert output_kinds([{name: array}])[name] == expected
+
+
+def test_sqnr_and_cosine_match_their_definitions() -> None:
+    kinds = {"y": OutputKind("cosine")}
+    comparison = Comparison(kinds)
+    signal = [RNG.normal(size=(1, 50)).astype(np.float32) for _ in range(4)]
+    noisy = [s + RNG.normal(size=s.shape).astype(np.float32) * 0.1 for s in signal]
+    for s, n in zip(signal, noisy, strict=True):
+        comparison.add({"y": s}, {"y": n})
+    a, b = np.concatenate(signal, 1).astype(np.float64)[0], np.concatenate(noisy, 1).astype(np.float64)[0]
+    assert comparison.sqnr_db == pytest.approx(10 * math.log10(np.sum(a**2) / np.sum((a - b) ** 2)))
+    assert comparison.cosine == pytest.approx(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
+
+
+def test_equal_outputs_agree_fully_and_have_no_finite_sqnr() -> None:
+    comparison = Comparison({"y": OutputKind("argmax")})
+    comparison.add({"y": np.float32([[1, 2]])}, {"y": np.float32([[1, 2]])})
+    assert comparison.sqnr_db is None
+    agreement = comparison.agreement()
+    assert agreement is not None
+    assert (agreement.value, agreement.kind, agreement.n) == (1.0, "argmax", 1)
+
+
+def test_the_worst_output_counts() -> None:
+    comparison = Comparison({"good": OutputKind("argmax"), "bad": OutputKind("iou")})
+    half = np.zeros((1, 1, 8, 8), np.float32)
+    half[..., :4] = 1
+    quarter = half.copy()
+    quarter[..., :2] = 0
+    comparison.add({"good": np.float32([[0, 1]]), "bad": half}, {"good": np.float32([[0, 9]]), "bad": quarter})
+    agreement = comparison.agreement()
+    assert agreement is not None
+    assert agreement.kind == "iou"
+    assert agreement.value == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("broken", [np.float32([[np.nan, 1]]), np.float32([[np.inf, 1]]), np.float32([[1, 2, 3]])])
+def test_a_value_that_is_not_finite_or_has_another_shape_is_disagreement(broken: np.ndarray) -> None:
+    comparison = Comparison({"y": OutputKind("argmax")})
+    comparison.add({"y": np.float32([[0, 1]])}, {"y": broken})
+    agreement = comparison.agreement()
+    assert agreement is not None
+    assert agreement.value == 0
+    assert comparison.cosine is None
+    assert comparison.sqnr_db is None
+
+
+def test_a_probability_agrees_by_its_decision() -> None:
+    comparison = Comparison({"p": OutputKind("argmax")})
+    for p, q in ((0.9, 0.6), (0.4, 0.6), (0.1, 0.2), (0.51, 0.49)):
+        comparison.add({"p": np.float32([[p]])}, {"p": np.float32([[q]])})
+    agreement = comparison.agreement()
+    assert agreement is not None
+    assert agreement.value == 0.5
+
+
+def test_an_empty_map_says_nothing() -> None:
+    comparison = Comparison({"m": OutputKind("iou")})
+    comparison.add({"m": np.zeros((1, 1, 8, 8), np.float32)}, {"m": np.zeros((1, 1, 8, 8), np.float32)})
+    assert comparison.agreement() is None
+
+
+def test_prediction_agreement_counts_equal_ones() -> None:
+    assert prediction_agreement(["a", "b", "c", "d"], ["a", "b", "x", "d"]).value == 0.75
+    assert prediction_agreement(["a"], ["a", "b"]).value == 0.0

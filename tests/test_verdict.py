@@ -1,0 +1,115 @@
+"""The choice: float stays unless something is surely faster; ties go to what is closer, then smaller."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edgekit.measure.statistics import summarize
+from edgekit.request import LatencyLimit
+from edgekit.schemes import Float32, Int8Dynamic, Int8Static, Scheme
+from edgekit.types import Candidate, CandidateReport, Fidelity, Measurement, WarmUp
+from edgekit.verdict import Choice, choose
+
+RNG = np.random.default_rng(1)
+
+
+def _measured(median_s: float, spread: float = 0.01) -> Measurement:
+    rounds = tuple(tuple(float(x) for x in median_s * np.exp(spread * RNG.standard_normal(20))) for _ in range(12))
+    return Measurement("agent/1", rounds, WarmUp(10, 0.1, True), 0.1, median_s, 1, "resident", {}, {}, 1)
+
+
+def _row(
+    scheme: Scheme,
+    measured: Measurement | None,
+    *,
+    accepted: bool = True,
+    sqnr: float | None = 30.0,
+    size: int = 100,
+    why: str = "",
+):
+    candidate = Candidate("onnx", scheme)
+    return CandidateReport(
+        id=candidate.id, target="onnx", scheme=scheme.slug, stage="measured" if measured else "judged", accepted=accepted,
+        reason=why,
+        candidate=candidate, fidelity=Fidelity(sqnr, 0.99, 0.99), size_bytes=size,
+        latency_s=summarize(measured.rounds) if measured else None,
+    )  # fmt: skip
+
+
+def _choose(*pairs: tuple[CandidateReport, Measurement | None], **options: object) -> Choice:
+    measured = {row.id: m for row, m in pairs if m is not None}
+    defaults: dict[str, object] = {"objective": "latency", "explicit_precision": False, "max_latency": None}
+    return choose([row for row, _ in pairs], measured, **{**defaults, **options})  # type: ignore[arg-type]
+
+
+def _pair(scheme: Scheme, median_s: float, **row: object) -> tuple[CandidateReport, Measurement]:
+    measured = _measured(median_s)
+    return _row(scheme, measured, **row), measured  # type: ignore[arg-type]
+
+
+def test_a_surely_faster_candidate_replaces_float() -> None:
+    choice = _choose(_pair(Float32(), 0.010), _pair(Int8Static(), 0.005))
+    assert choice.winner == "onnx/int8"
+    assert "2.0" in choice.reason
+    assert "onnx/float32" in choice.reason
+
+
+@pytest.mark.parametrize("median_s", [0.0099, 0.010, 0.013])
+def test_float_is_kept_when_nothing_is_surely_faster_and_the_reason_is_said(median_s: float) -> None:
+    choice = _choose(_pair(Float32(), 0.010), _pair(Int8Static(), median_s))
+    assert choice.winner == "onnx/float32"
+    assert "right but not faster" in choice.reason
+    kept = next(row for row in choice.rows if row.id == "onnx/int8")
+    assert not kept.accepted
+    assert "not faster: " in kept.reason
+
+
+def test_an_uncertain_speed_up_does_not_replace_float() -> None:
+    noisy = _measured(0.0093, spread=0.9)
+    choice = _choose(_pair(Float32(), 0.010), (_row(Int8Static(), noisy), noisy))
+    assert choice.winner == "onnx/float32"
+
+
+def test_a_wrong_candidate_never_wins_however_fast() -> None:
+    choice = _choose(_pair(Float32(), 0.010), _pair(Int8Static(), 0.001, accepted=False, why="accuracy falls"))
+    assert choice.winner == "onnx/float32"
+    assert "does not hold the gates" in choice.reason
+
+
+def test_a_tie_goes_to_the_closer_and_then_to_the_smaller() -> None:
+    a = _pair(Int8Static(), 0.00500, sqnr=20.0, size=50)
+    b = _pair(Int8Dynamic(), 0.00505, sqnr=35.0, size=80)
+    assert _choose(_pair(Float32(), 0.010), a, b).winner == "onnx/int8-dynamic"
+    c = _pair(Int8Dynamic(), 0.00505, sqnr=20.0, size=40)
+    assert _choose(_pair(Float32(), 0.010), a, c).winner == "onnx/int8-dynamic"
+
+
+def test_an_explicit_precision_wins_even_when_slower() -> None:
+    choice = _choose(_pair(Float32(), 0.010), _pair(Int8Static(), 0.020), explicit_precision=True)
+    assert choice.winner == "onnx/int8"
+
+
+def test_an_explicit_precision_that_is_wrong_does_not_fall_back_to_float() -> None:
+    choice = _choose(_pair(Float32(), 0.010), _pair(Int8Static(), 0.005, accepted=False, why="wrong"), explicit_precision=True)
+    assert choice.winner is None
+
+
+def test_a_latency_limit_refuses_the_slow_ones_float_included() -> None:
+    limit = LatencyLimit(0.007, "p90")
+    assert _choose(_pair(Float32(), 0.010), _pair(Int8Static(), 0.005), max_latency=limit).winner == "onnx/int8"
+    nothing = _choose(_pair(Float32(), 0.010), _pair(Int8Static(), 0.008), max_latency=limit)
+    assert nothing.winner is None
+    assert all("over the limit of 7 ms" in row.reason for row in nothing.rows)
+
+
+def test_size_as_the_objective_takes_the_smallest_that_is_right() -> None:
+    wrong = _pair(Int8Dynamic(), 0.001, size=90, accepted=False)
+    choice = _choose(_pair(Float32(), 0.010, size=400), _pair(Int8Static(), 0.020, size=100), wrong, objective="size")
+    assert choice.winner == "onnx/int8"
+
+
+def test_without_a_measurement_float_is_kept() -> None:
+    choice = _choose((_row(Float32(), None), None), (_row(Int8Static(), None), None))
+    assert choice.winner == "onnx/float32"
+    assert "nothing is known to be faster" in choice.reason
