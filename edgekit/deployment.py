@@ -71,7 +71,10 @@ def execute(run: Run, started: float, progress: Progress) -> Outcome:
     if run.original is not None:
         baseline = build(run.original, reference_plan(run.original, Site(run.profile, run.facts)), None, threads=request.threads)
     runners = {item.planned.target.name: item.runner for item in [*built.values(), reference]}
-    with AgentSession(run.device.transport, runners, timeouts=run.timeouts) as session, session.lease(wait_s=LEASE_WAIT_S):
+    with (
+        AgentSession(run.device.transport, runners, timeouts=run.timeouts) as session,
+        session.lease(wait_s=LEASE_WAIT_S, on_wait=progress.note),
+    ):
         setting = search.Setting(
             session=session,
             gates=Gates(request.max_drop, request.min_agreement),
@@ -87,7 +90,8 @@ def execute(run: Run, started: float, progress: Progress) -> Outcome:
         results: Mapping[str, Measurement | RunFailure] = {}
         if not run.not_measured:
             feed = next(iter(run.held_out))
-            results = search.measure_all(setting, judged, built, reference, feed, {BASELINE_KEY: baseline} if baseline else {})
+            extra = {BASELINE_KEY: baseline} if baseline else {}
+            results = search.measure_all(setting, judged, built, reference, feed, extra, budget)
         rows = search.with_measurements(judged, results, reference.id, _floats(built))
         ordered = [(rows | refused)[item.id] for item in run.planned]
         choice = search.decide(ordered, results, request)

@@ -88,7 +88,7 @@ def _check_kind(path: Path) -> None:
         raise ModelError(f"{path} is a folder", why="a model is one file", hint=f"name the file in it; {_ACCEPTED}")
     if not is_file:
         raise ModelError(f"{path} is not a regular file", hint=_ACCEPTED)
-    if suffix in (".pt", ".pth", ".pkl", ".bin", ".ckpt"):
+    if suffix in (".pt", ".pth", ".pkl", ".ckpt"):
         raise ModelError(
             f"{path.name} is not accepted",
             why=f"{suffix} files are Python pickles: loading one runs whatever code it holds, and it lacks the model's graph",

@@ -145,7 +145,10 @@ def _measure(
 ) -> dict[str, tuple[Built, Measurement | RunFailure]]:
     """Opens every artifact and times them side by side."""
     runners = {item.planned.target.name: item.runner for item in built.values()}
-    with AgentSession(device.transport, runners, timeouts=timeouts) as session, session.lease(wait_s=LEASE_WAIT_S):
+    with (
+        AgentSession(device.transport, runners, timeouts=timeouts) as session,
+        session.lease(wait_s=LEASE_WAIT_S, on_wait=progress.note),
+    ):
         progress.stage("measuring")
         failures = {key: open_worker(session, key, item) for key, item in built.items()}
         running = [key for key in built if failures[key] is None]

@@ -39,8 +39,13 @@ class Budget:
         self.started = time.monotonic()
         self.budget_s = budget_s
 
+    def remaining_s(self) -> float | None:
+        """What is left; None without a limit, below zero when it is overdrawn."""
+        return None if self.budget_s is None else self.budget_s - (time.monotonic() - self.started)
+
     def is_spent(self) -> bool:
-        return self.budget_s is not None and time.monotonic() - self.started > self.budget_s
+        remaining_s = self.remaining_s()
+        return remaining_s is not None and remaining_s <= 0
 
 
 def build_all(
@@ -204,6 +209,7 @@ def measure_all(
     reference: Built,
     feed: Feed,
     extra: Mapping[str, Built],
+    budget: Budget,
 ) -> dict[str, Measurement | RunFailure]:
     """Measures every candidate that runs, with the reference (and ``extra``, by key), in interleaved rounds."""
     from .contract import to_artifact
@@ -213,7 +219,8 @@ def measure_all(
     keys = {key: built[key] for key, row in rows.items() if row.stage == "judged"}
     keys = {reference.id: reference, **keys, **extra}
     feeds = {key: to_artifact(feed, item.artifact.io) for key, item in keys.items()}
-    return setting.session.bench(list(keys), feeds, BenchPlan(), setting.progress.advance)
+    plan = BenchPlan().within(budget.remaining_s(), len(keys))
+    return setting.session.bench(list(keys), feeds, plan, setting.progress.advance)
 
 
 def with_measurements(

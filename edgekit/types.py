@@ -313,7 +313,7 @@ class Fidelity:
 # ---------------------------------------------------------------- the verdict
 @dataclass(frozen=True)
 class CandidateReport:
-    """One row of the verdict."""
+    """One row of the verdict. ``accepted``: it holds every gate; ``reason``: why it is refused, or right but not taken."""
 
     id: str
     target: str

@@ -72,7 +72,7 @@ def choose(
             faster.append(row)
         else:
             kept[row.id] = f"right, but not faster: {describe(ratio)} of {incumbent.id}"
-    finished = tuple(replace(row, accepted=False, reason=kept[row.id]) if row.id in kept else row for row in limited)
+    finished = tuple(replace(row, reason=kept[row.id]) if row.id in kept else row for row in limited)
     if not faster:
         return Choice(finished, incumbent.id, _why_float(finished, incumbent))
     best, why = _best(faster)

@@ -63,4 +63,5 @@ def build(
         dry_run=False,
         measure=False,
         as_json=json_wanted(ctx, as_json, config.run.get("json", False)),
+        timeouts=config.timeouts,
     )

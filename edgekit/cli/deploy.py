@@ -73,6 +73,7 @@ def deploy(
         dry_run=dry_run,
         measure=True,
         as_json=as_json,
+        timeouts=config.timeouts,
     )
 
 

@@ -49,6 +49,7 @@ def profile(ctx: click.Context, /, allow_code: bool, as_json: bool, **typed: Any
             shape=request.shape or None,
             threads=request.threads,
             allow_code=True,  # what was not typed has been refused before, unless --allow-code let it pass
+            timeouts=config.timeouts,
             progress=progress,
         )
     if as_json:

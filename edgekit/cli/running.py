@@ -10,6 +10,7 @@ import click
 from .common import is_verbose, print_json
 
 if TYPE_CHECKING:
+    from ..devices.plan import Timeouts
     from ..request import DeployRequest
     from ..types import DeployReport
 
@@ -24,6 +25,7 @@ def run_deploy(
     dry_run: bool,
     measure: bool,
     as_json: bool,
+    timeouts: Timeouts,
 ) -> DeployReport:
     """Deploys and shows the verdict: on stderr for people, or as one document on stdout.
 
@@ -51,6 +53,7 @@ def run_deploy(
                 allow_code=True,  # what was not typed has been refused before, unless --allow-code let it pass
                 dry_run=dry_run,
                 measure=measure,
+                timeouts=timeouts,
                 progress=progress,
             )
     except BudgetError as problem:

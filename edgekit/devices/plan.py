@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..types import JSON
 
@@ -36,17 +36,30 @@ class BenchPlan:
         seed: of the order within each round.
     """
 
-    rounds: int = 12
+    rounds: int = 10
     round_s: float = 0.1
     round_min_n: int = 3
     round_max_n: int = 1_000
     settle_n: int = 2
     window_s: float = 0.05
     window_min_n: int = 3
-    warm_up_max_s: float = 3.0
+    warm_up_max_s: float = 2.0
     steady_tolerance: float = 0.03
     resident_fraction: float = 0.5
     seed: int = 0
+
+    def within(self, remaining_s: float | None, candidates: int) -> BenchPlan:
+        """The same plan with shorter bursts and warm-ups, to take about ``remaining_s``; never below a tenth."""
+        if remaining_s is None or candidates == 0:
+            return self
+        usual_s = candidates * (self.rounds * self.round_s + self.warm_up_max_s)
+        factor = min(1.0, max(0.1, remaining_s / usual_s))
+        return replace(
+            self,
+            round_s=self.round_s * factor,
+            window_s=self.window_s * factor,
+            warm_up_max_s=self.warm_up_max_s * factor,
+        )
 
 
 @dataclass(frozen=True)

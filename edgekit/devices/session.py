@@ -165,17 +165,20 @@ class AgentSession:
 
     # ------------------------------------------------------------ the lease
     @contextlib.contextmanager
-    def lease(self, *, wait_s: float | None = None, purpose: str = "edgekit") -> Iterator[None]:
+    def lease(
+        self, *, wait_s: float | None = None, purpose: str = "edgekit", on_wait: Callable[[str], None] | None = None
+    ) -> Iterator[None]:
         """Hold the device alone. Nests; ``infer``, ``bench`` and ``prepare`` take it themselves when it is not held.
 
         Args:
             wait_s: how long to wait for it; ``None`` means not at all.
+            on_wait: told once who holds it, when it has to be waited for.
 
         Raises:
             DeviceUnavailableError: somebody else holds it; says who and since when.
         """
         if self._lease_depth == 0:
-            self._take_lease(wait_s or 0.0, purpose)
+            self._take_lease(wait_s or 0.0, purpose, on_wait)
         self._lease_depth += 1
         try:
             yield
@@ -184,14 +187,17 @@ class AgentSession:
             if self._lease_depth == 0 and self._channel is not None and self._channel.usable:
                 self._channel.request("lease", {"hold": False}, silence_s=self._timeouts.connect_s)
 
-    def _take_lease(self, wait_s: float, purpose: str) -> None:
+    def _take_lease(self, wait_s: float, purpose: str, on_wait: Callable[[str], None] | None) -> None:
         give_up = time.monotonic() + wait_s
         while True:
             try:
                 self._live.request("lease", {"hold": True, "purpose": purpose}, silence_s=self._timeouts.connect_s)
-            except DeviceUnavailableError:
+            except DeviceUnavailableError as busy:
                 if not self._live.usable or time.monotonic() >= give_up:
                     raise
+                if on_wait is not None:
+                    on_wait(f"waiting: {busy.what}" + (f", {busy.why}" if busy.why else ""))
+                    on_wait = None
                 time.sleep(_LEASE_POLL_S)
             else:
                 return

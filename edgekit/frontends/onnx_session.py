@@ -155,7 +155,7 @@ def run(session: Any, feed: Mapping[str, Array], *, limit_s: float = _TRIAL_BUDG
         return dict(zip(names, session.run(names, dict(feed), options), strict=True))
     except Exception as problem:  # onnxruntime's exceptions have no common base class
         shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in feed.items())
-        why = f"it takes over {limit_s:.0f} s" if options.terminate else plain_reason(problem)
+        why = f"it takes over {limit_s:.3g} s" if options.terminate else plain_reason(problem)
         raise ModelError(f"ONNX Runtime fails to run the model on {shapes}", why=why) from problem
     finally:
         watch.cancel()

@@ -33,7 +33,7 @@ from .text import (
 )
 
 WIDE_COLUMNS = 140
-STYLES = {"winner": "bold green", "accepted": "green", "refused": "red", "not tried": "dim"}
+STYLES = {"winner": "bold green", "accepted": "green", "not faster": "yellow", "refused": "red", "not tried": "dim"}
 
 Cell = Callable[[CandidateReport], str]
 QUALITY: tuple[tuple[str, Cell], ...] = (
@@ -116,7 +116,7 @@ def _word(report: DeployReport, row: CandidateReport) -> str:
     if report.winner is not None and row.id == report.winner.id:
         return "winner"
     if row.accepted:
-        return "accepted"
+        return "not faster" if row.reason else "accepted"
     return "not tried" if row.stage == "rejected" else "refused"
 
 
@@ -158,7 +158,7 @@ def _print_refusals(report: DeployReport, console: Console) -> None:
     """Every candidate that did not make it, with its reason; broken slices are named with their numbers."""
     for row in report.candidates:
         word = _word(report, row)
-        if word not in ("refused", "not tried"):
+        if word not in ("refused", "not faster", "not tried"):
             continue
         say(console, f"{word}: {row.id}: {row.reason or 'no reason was recorded'}", style=STYLES[word], hanging=2)
         if row.fidelity is None:

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from support.verdicts import REPORT
 from support.small_models import classifier
+from support.verdicts import REPORT
 
 from edgekit import doctor
 from edgekit.cli.main import cli

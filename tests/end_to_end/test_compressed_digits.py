@@ -50,7 +50,7 @@ def test_each_variant_is_recognised_and_compared_with_its_baseline(
     out = tmp_path / "out"
     result = edgekit(
         "deploy", model, "--target", "onnx", "--calib", data[0], "--eval", data[1], "--metric", "accuracy",
-        "--baseline", ASSETS / "digits.onnx", "-o", out, "--json",
+        "--baseline", ASSETS / "digits.onnx", "--budget", "8s", "-o", out, "--json",
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     report = document(result)

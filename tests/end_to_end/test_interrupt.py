@@ -37,7 +37,22 @@ def test_ctrl_c_leaves_nothing_behind(tmp_path: Path, own_home: Path) -> None:
         missing("the processes of a run are found through /proc")
     model, calib = classifier(tmp_path / "model.onnx"), calibration(tmp_path / "calib.npz")
     data, out = labelled(tmp_path / "data.npz"), tmp_path / "out"
-    args = ["deploy", model, "--target", "onnx", "--calib", calib, "--eval", data, "--metric", "accuracy", "-o", out]
+    args = [
+        "deploy",
+        model,
+        "--target",
+        "onnx",
+        "--calib",
+        calib,
+        "--eval",
+        data,
+        "--metric",
+        "accuracy",
+        "--budget",
+        "4s",
+        "-o",
+        out,
+    ]
     before = set(tmp_path.iterdir())
     started = time.monotonic()
     whole = edgekit(*args)

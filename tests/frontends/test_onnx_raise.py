@@ -5,13 +5,18 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from support.onnx_graphs import FLOAT, assert_same_answers, linear, model, node, value, with_external, write
+from support.onnx_graphs import FLOAT, assert_same_answers, linear, model, node, run, value, with_external, write
 
 from edgekit.errors import ModelError
 from edgekit.frontends import onnx_frontend, onnx_raise
 from edgekit.frontends.graph import node_id, opset_of
 from edgekit.frontends.onnx_frontend import read_clean, read_raised
 from edgekit.model import load_model
+
+
+@pytest.fixture(autouse=True)
+def nothing_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnx_frontend, "_last_raised", {})
 
 
 def _raise(proto: onnx.ModelProto, tmp_path: Path, **options: object) -> tuple[onnx.ModelProto, onnx.ModelProto]:
@@ -52,9 +57,7 @@ def test_simple_model(tmp_path: Path, opset: int) -> None:
     cleaned, raised = _raise(linear(opset=opset), tmp_path)
     assert opset_of(raised) == 17
     assert raised.ir_version >= 8
-    assert [(n.op_type, n.name, n.output[0]) for n in raised.graph.node] == [
-        (n.op_type, n.name, n.output[0]) for n in cleaned.graph.node
-    ]
+    assert list(raised.graph.node) == list(cleaned.graph.node)
     assert_same_answers(linear(opset=opset), raised)
 
 
@@ -64,7 +67,8 @@ def test_every_node_id_survives(tmp_path: Path) -> None:
     for n in cleaned.graph.node:
         assert ids[node_id(n)] == {"Upsample": "Resize"}.get(n.op_type, n.op_type)
     assert all(n.op_type != "Constant" for n in raised.graph.node)
-    assert all(n.name for n in raised.graph.node)
+    assert {n.name for n in raised.graph.node} >= {n.name for n in cleaned.graph.node}
+    assert [output.name for output in raised.graph.output] == ["y"]
     onnx.checker.check_model(raised, full_check=True)
     assert_same_answers(_old_cnn(), raised)
 
@@ -144,8 +148,6 @@ def test_branches_are_raised_too(tmp_path: Path) -> None:
     _, raised = _raise(proto, tmp_path)
     for seed in range(4):
         feed = {"x": np.random.default_rng(seed).normal(size=(1, 2, 3)).astype(np.float32), "on": np.array(seed % 2 == 0)}
-        from support.onnx_graphs import run
-
         np.testing.assert_allclose(run(raised, feed)["y"], run(proto, feed)["y"], rtol=1e-5)
 
 
@@ -174,7 +176,7 @@ def test_what_else_is_in_the_file_survives(tmp_path: Path) -> None:
     proto.graph.quantization_annotation.add(tensor_name="xw")
     _, raised = _raise(proto, tmp_path)
     assert raised.metadata_props[0].value == "somebody"
-    assert [entry.name for entry in raised.graph.value_info] == ["xw"]
+    assert "xw" in [entry.name for entry in raised.graph.value_info]
     assert raised.graph.quantization_annotation[0].tensor_name == "xw"
     assert raised.graph.name == "graph"
 
@@ -250,14 +252,3 @@ def test_operator_that_the_converter_does_not_know(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(onnx_raise.version_converter, "convert_version", fails)
     with pytest.raises(ModelError, match="from opset 11 to 17 because of operator Scan"):
         _raise(linear(opset=11), tmp_path)
-
-
-def test_random_operator_cannot_be_compared(tmp_path: Path) -> None:
-    proto = model(
-        [node("RandomNormalLike", ["x"], ["noise"], "noise"), node("Add", ["x", "noise"], ["y"], "add")],
-        [value("x", FLOAT, [1, 8])],
-        [value("y", FLOAT, [1, 8])],
-        opset=11,
-    )
-    with pytest.raises(ModelError, match="RandomNormalLike"):
-        _raise(proto, tmp_path)
