@@ -45,6 +45,11 @@ def load_model(path: str | Path, *, shape: Mapping[str, Sequence[int]] | None = 
     Raises:
         ModelError: missing, broken, cut off, unsafe external data, unknown operators, text inputs, or an unsupported format.
         UsageError: ``shape`` names an unknown input, has the wrong number of dimensions or a size that is no positive integer.
+
+    Example:
+        >>> from edgekit.demo import demo_models
+        >>> load_model(demo_models()[1].model).inputs
+        (TensorSpec(name='image', dtype='float32', shape=('n', 1, 28, 28)),)
     """
     path = Path(path)
     overrides = {name: _checked_sizes(name, sizes) for name, sizes in (shape or {}).items()}

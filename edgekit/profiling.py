@@ -89,6 +89,12 @@ def profile(
     Raises:
         UsageError, ModelError, DataError, DeviceUnavailableError, IntegrityError: see ``edgekit.errors``.
         DeviceRunError: nothing ran.
+
+    Example:
+        >>> from edgekit.demo import demo_models
+        >>> report = profile(demo_models()[1].model, target="onnx")
+        >>> report.rows[0].id, report.rows[0].latency_s.n > 30
+        ('onnx/float32', True)
     """
     request = DeployRequest(
         model=str(model),

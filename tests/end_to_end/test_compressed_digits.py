@@ -14,6 +14,7 @@ from support.commands import document, edgekit
 from support.digits import as_input, read_digits, split_indices
 from support.requirements import ROOT, missing, models_folder
 from support.running import artifact_of
+from support.schemas import validator
 
 ASSETS = ROOT / "tests" / "assets" / "digits"
 VARIANTS = {
@@ -45,6 +46,7 @@ def test_each_variant_is_recognised_and_compared_with_its_baseline(
 ) -> None:
     model = ASSETS / f"{variant}.onnx"
     inspected = document(edgekit("inspect", model, "--json"))
+    validator("inspect").validate(inspected)
     kinds = {finding["kind"] for finding in inspected["findings"]}
     assert kind in kinds
     out = tmp_path / "out"

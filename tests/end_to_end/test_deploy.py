@@ -210,6 +210,31 @@ def test_a_profile_that_this_machine_is_not_is_built_only(tmp_path: Path, wide: 
     assert other in named.stderr
 
 
+@pytest.mark.parametrize("what", ["model", "bundle"])
+def test_profile_measures_a_model_or_a_bundle_as_it_is(what: str, wide: Deployed) -> None:
+    result = edgekit("profile", WIDE.model if what == "model" else wide.bundle, "--target", "onnx", "--json", env=wide.env())
+    assert result.returncode == 0, result.stderr
+    report = document(result)
+    validator("profile").validate(report)
+    (row,) = report["rows"]
+    assert row["latency_s"]["p50"] > 0
+    assert row["load_s"] > 0
+    assert row["first_inference_s"] > 0
+    assert report["input"] == "synthetic"
+    assert row["id"] == ("onnx/float32" if what == "model" else wide.report["winner"]["id"])
+
+
+def test_the_demo_shows_one_model_where_a_candidate_wins_and_one_where_float_is_kept(tmp_path: Path, wide: Deployed) -> None:
+    result = edgekit("demo", "-o", tmp_path / "demo", "--json", env=wide.env())
+    assert result.returncode == 0, result.stderr
+    fleet = document(result)
+    validator("fleet").validate(fleet)
+    winners = [_row(run, run["winner"]["id"])["scheme"] for run in fleet["runs"]]
+    assert winners[1] == "float32"
+    if "avx512_vnni" in fleet["runs"][0]["device"]["cpu_features"]:  # elsewhere int8 may rightly lose
+        assert winners[0] != "float32"
+
+
 def test_code_from_a_configuration_file_is_shown_and_not_run(tmp_path: Path, wide: Deployed) -> None:
     (tmp_path / "data.py").write_text("import pathlib\npathlib.Path('ran').write_text('')\ndef samples():\n    yield {}\n")
     (tmp_path / "edgekit.toml").write_text('[deploy]\ntarget = "onnx"\ncalib = "data.py:samples"\n')

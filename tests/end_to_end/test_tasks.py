@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,30 +12,9 @@ from typing import Any
 import pytest
 from support.commands import edgekit
 from support.paired import assert_holds
-from support.requirements import ROOT, missing
 from support.running import artifact_of, onnx_predictor
 from support.schemas import validator
-
-TASKS = ROOT / "tests" / "tasks"
-
-
-def task(name: str) -> ModuleType:
-    """One of ``tests/tasks``; without its model the test is skipped (required in CI)."""
-    spec = importlib.util.spec_from_file_location(f"task_{name}", TASKS / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, str(TASKS))
-    try:
-        sys.modules[spec.name] = module
-        spec.loader.exec_module(module)
-        if not module.model().exists():
-            missing(f"the model of {name} is not here: run scripts/fetch_models")
-    except ImportError as problem:
-        missing(str(problem))
-    finally:
-        sys.path.remove(str(TASKS))
-    return module
+from support.tasks import TASKS, task
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from referencing import Registry, Resource
 from support.requirements import ROOT
 
 FOLDER = ROOT / "docs" / "schemas"
-NAMES = ("deploy", "error", "bundle")
+NAMES = ("deploy", "error", "bundle", "inspect", "profile", "fleet")
 SCHEMAS = {name: json.loads((FOLDER / f"edgekit.{name}-1.json").read_text()) for name in NAMES}
 REGISTRY: Registry[Any] = Registry().with_resources((schema["$id"], Resource.from_contents(schema)) for schema in SCHEMAS.values())
 
