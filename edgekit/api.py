@@ -69,7 +69,7 @@ def deploy(
         >>> report.candidates[0].id
         'onnx/float32'
     """
-    from .deployment import execute, planned_report
+    from .deployment import execute, planned_report, worth_trying
     from .devices.plan import Timeouts
     from .preparation import Sources, prepare
 
@@ -85,8 +85,15 @@ def deploy(
         check_output(out, force=force)
     sources = Sources(*objects, allow_code=allow_code)
     run = prepare(request, sources, measure=measure, timeouts=timeouts or Timeouts(), progress=progress)
+    planned = planned_report(run, started)
     if dry_run:
-        return planned_report(run, started)
+        return planned
+    if request.precision not in ("auto", "fp32") and not any(worth_trying(item) for item in run.planned):
+        raise _nothing_met(planned)
+    if out is not None:
+        from .bundle import check_calibration
+
+        check_calibration(planned.calibration)
     outcome = execute(run, started, progress)
     if outcome.winner is None:
         raise _nothing_met(outcome.report)
@@ -109,7 +116,8 @@ def _request(
             raise UsageError(f"options {', '.join(options)} come with a whole request", hint="put them in the request")
         request = replace(model, **texts)  # type: ignore[arg-type]  # calib and eval are text fields
     else:
-        request = parse_request({"model": str(model), **texts, **options})
+        written = {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
+        request = parse_request({"model": str(model), **texts, **written})
     return request, (objects[0], objects[1])
 
 
@@ -126,8 +134,8 @@ def _hand_over(outcome: Outcome, output: Path, install: str | Path | None, *, fo
         artifact_folder=outcome.winner.folder,
         runner=outcome.winner.runner,
         measurements=outcome.measurements,
-        golden_inputs=outcome.golden_inputs,
-        golden_outputs=outcome.golden_outputs,
+        golden_inputs=outcome.golden.inputs,
+        golden_outputs=outcome.golden.outputs,
         force=force,
     )
     if install is not None:

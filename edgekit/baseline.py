@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .errors import DeviceRunError, ModelError
-from .judging import FloatView, open_worker, predictor, view_float
+from .fidelity import Comparison, prediction_agreement
+from .judging import FloatView, open_worker, predictor
 from .measure.statistics import speedup
-from .types import BaselineReport, Measurement, RunFailure
+from .search import view_float_in
+from .types import JSON, BaselineReport, CandidateReport, Measurement, Ratio, RunFailure, TensorSpec
+from .verdict import FASTER
 
 if TYPE_CHECKING:
     from .building import Built
-    from .fidelity import Comparison
     from .model import Model
     from .search import Setting
 
@@ -23,19 +25,23 @@ _CHUNK_BYTES = 1 << 20
 
 
 def check_same_contract(model: Model, original: Model) -> None:
-    """The two models must take and give the same tensors.
+    """The two models must take and give the same tensors, by name, dtype and number of axes.
 
     Raises:
-        ModelError: names differ.
+        ModelError: they do not.
     """
     for kind, ours, theirs in (("inputs", model.inputs, original.inputs), ("outputs", model.outputs, original.outputs)):
-        a, b = [t.name for t in ours], [t.name for t in theirs]
-        if a != b:
+        a, b = [_contract(t) for t in ours], [_contract(t) for t in theirs]
+        if sorted(a) != sorted(b):
             raise ModelError(
                 f"the baseline's {kind} are {', '.join(b)}, the model's are {', '.join(a)}",
                 why="they cannot be compared sample by sample",
-                hint="export both with the same tensor names",
+                hint="export both with the same tensor names and types",
             )
+
+
+def _contract(tensor: TensorSpec) -> str:
+    return f"{tensor.name}: {tensor.dtype} of {len(tensor.shape)} axes"
 
 
 def view_baseline(setting: Setting, original: Built) -> FloatView:
@@ -48,39 +54,34 @@ def view_baseline(setting: Setting, original: Built) -> FloatView:
     failure = open_worker(setting.session, BASELINE_KEY, original)
     if failure is not None:
         raise DeviceRunError("the baseline model does not run in ONNX Runtime", why=failure.message)
-    predict = predictor(setting.session, BASELINE_KEY, original)
-    return view_float(predict, setting.held_out, synthetic=setting.synthetic, evaluation=setting.evaluation, guard=setting.guard)
+    return view_float_in(setting, predictor(setting.session, BASELINE_KEY, original), BASELINE_KEY)
 
 
 def compare_with_baseline(
-    view: FloatView,
-    original: FloatView,
-    reference: Built,
-    baseline: Built,
+    views: tuple[FloatView, FloatView],
+    floats: tuple[Built, Built],
     results: Mapping[str, Measurement | RunFailure],
     findings: Sequence[str],
-    describe_model: Mapping[str, object],
+    winner: CandidateReport | None,
+    describe_model: Mapping[str, JSON],
 ) -> BaselineReport:
-    """Speed, size and quality of the given model's float against the original's.
+    """Speed, size and quality of the given model's float, and of the winner, against the original's float.
 
     Args:
+        views, floats: of the given model, and of the original.
+        results: of the measurement, by key.
         findings: kinds of compression that were seen in the given model, for the summary.
     """
-    from .fidelity import Comparison, prediction_agreement
-
-    comparison: Comparison = Comparison(original.kinds)
+    (view, original), (given, baseline) = views, floats
+    comparison = Comparison(original.kinds)
     for theirs, ours in zip(original.outputs, view.outputs, strict=True):
         comparison.add(theirs, ours)
     agreement = comparison.agreement(synthetic=view.synthetic)
     if view.score and original.score and view.score.predictions and original.score.predictions:
         agreement = prediction_agreement(original.score.predictions, view.score.predictions)
-    slower, faster = results.get(BASELINE_KEY), results.get(reference.id)
-    ratio = speedup(slower.rounds, faster.rounds) if isinstance(slower, Measurement) and isinstance(faster, Measurement) else None
-    size_ratio = reference.size_bytes / baseline.size_bytes
-    zipped_ratio = zipped_bytes(reference) / zipped_bytes(baseline)
-    speed = f"{(ratio.value - 1) * 100:+.0f} % faster" if ratio else "speed not measured"
-    if ratio and ratio.ci95[0] <= 1.03 and ratio.ci95[1] >= 1 / 1.03:
-        speed = "0 % faster (within the interval)"
+    size_ratio = given.size_bytes / baseline.size_bytes
+    zipped_ratio = zipped_bytes(given) / zipped_bytes(baseline)
+    ratio = _speedup(results, given.id)
     what = ", ".join(findings) or "the earlier compression"
     return BaselineReport(
         model=dict(describe_model),
@@ -90,8 +91,27 @@ def compare_with_baseline(
         metric=view.score.value if view.score else None,
         metric_float=original.score.value if original.score else None,
         agreement=agreement,
-        summary=f"{what}: {speed}, {_smaller(size_ratio)} as a file, {_smaller(zipped_ratio)} zipped",
+        winner_speedup=_speedup(results, winner.id) if winner else None,
+        winner_metric=winner.fidelity.metric if winner and winner.fidelity else None,
+        summary=f"{what}: {_faster(ratio)}, {_smaller(size_ratio)} as a file, {_smaller(zipped_ratio)} zipped",
     )
+
+
+def _speedup(results: Mapping[str, Measurement | RunFailure], key: str) -> Ratio | None:
+    slower, faster = results.get(BASELINE_KEY), results.get(key)
+    return speedup(slower.rounds, faster.rounds) if isinstance(slower, Measurement) and isinstance(faster, Measurement) else None
+
+
+def _faster(ratio: Ratio | None) -> str:
+    if ratio is None:
+        return "speed not measured"
+    low, high = ratio.ci95
+    if low >= 1 / FASTER and high <= FASTER:
+        return "0 % faster"
+    if low <= 1 <= high:
+        return f"not measurably faster (95 % interval {low:.2f}x to {high:.2f}x)"
+    percent = round(abs(ratio.value - 1) * 100)
+    return f"{percent} % {'faster' if ratio.value > 1 else 'slower'}"
 
 
 def _smaller(ratio: float) -> str:

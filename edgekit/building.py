@@ -55,13 +55,16 @@ def build(model: Model, planned: Planned, data: BuildData | None, *, threads: in
         "format": CANDIDATE_FORMAT,
         "target": [target.name, target.version],
         "model": model.fingerprint,
-        "candidate": {**to_json(candidate), "keep_float": sorted(candidate.keep_float)},
+        "candidate": to_json(candidate),
         "fit": data.manifest_sha256 if data is not None else None,
         "tools": tool_versions(),
         "site": target.build_key(site),
     }
     artifact, folder, hit = get_or_build(key, lambda out: target.build(model, candidate, data, site, out))
-    runner = target.runner(artifact, site)
-    options = {"threads": threads, **runner.options, **candidate.run_options}
-    options["threads"] = candidate.run_options.get("threads", threads)
-    return Built(planned, artifact, folder, replace(runner, options=options), hit)
+    return Built(planned, artifact, folder, runner_for(planned, artifact, threads=threads), hit)
+
+
+def runner_for(planned: Planned, artifact: Artifact, *, threads: int) -> Runner:
+    """The target's runner with the candidate's run options; ``threads`` holds unless the candidate has its own."""
+    runner = planned.target.runner(artifact, planned.site)
+    return replace(runner, options={**runner.options, "threads": threads, **planned.candidate.run_options})

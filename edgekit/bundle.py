@@ -5,18 +5,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .bundle_output import check_output, replacing
 from .errors import IntegrityError, OutputError
 from .integrity import MAX_JSON_BYTES, FileEntry, is_safe_path
 from .manifest import (
@@ -35,19 +33,20 @@ from .manifest import (
 )
 from .portable import folders_named, portable, without_folders
 from .request import DeployRequest
-from .state import new_folder, writing
 from .types import JSON, Artifact, DeployReport, Measurement, RunFailure, Runner, sha256_file
-from .values import canonical, from_json, to_json
+from .values import canonical, from_json, sha256_json, to_json
 
 if TYPE_CHECKING:
     from .types import Array
 
 __all__ = [
     "MANIFEST", "Bundle", "CheckResult", "Step",
-    "check_bundle", "check_output", "read_bundle", "read_measurements", "write_bundle",
+    "check_bundle", "check_calibration", "check_output", "read_bundle", "read_measurements", "write_bundle",
 ]  # fmt: skip
 
 EXAMPLE = Path(__file__).with_name("bundle_example.py")
+_RESERVED_BYTES = 4 << 20  # of the manifest, for everything but the hashes of the calibration feeds
+_FEED_LISTS = ("fit", "held_out")  # of a calibration manifest: one hash per feed
 
 
 def write_bundle(
@@ -81,14 +80,15 @@ def write_bundle(
         ``out``, absolute.
 
     Raises:
-        OutputError: ``out`` exists and is no bundle, or cannot be written.
+        OutputError: ``out`` exists and is not ours to replace, it cannot be written, or the manifest would be too long.
         IntegrityError: a file of the artifact is not what its build recorded.
     """
     out = check_output(out, force=force)
     measurements = measurements or {}
     request = from_json(DeployRequest, report.request, name="the report's request")
     requested = to_json(portable(request, Path.cwd()))
-    with _replacing(out) as folder:
+    check_calibration(report.calibration)
+    with replacing(out, force=force) as folder:
         runner_files = golden_files = None
         if artifact is not None and artifact_folder is not None:
             _copy_artifact(folder / "artifact", artifact, artifact_folder)
@@ -113,7 +113,7 @@ def write_bundle(
             requested=requested,
             effective=_effective(report, runner, measurements),
             calibration=report.calibration,
-            report=replace(report, request=requested, bundle="."),
+            report=replace(report, request=requested, bundle=".", calibration=_without_feeds(report.calibration)),
             self_sha256="",
         )
         document = without_folders(to_json(bundle), folders_named(request))
@@ -124,49 +124,31 @@ def write_bundle(
     return out
 
 
-def check_output(out: Path, *, force: bool = False) -> Path:
-    """``out`` as an absolute path that may be written; call it before slow work.
+def check_calibration(calibration: Mapping[str, JSON] | None) -> None:
+    """Refuses a calibration manifest that would make the bundle's too long to be read back; call it before slow work.
 
     Raises:
-        OutputError: something stands there that is no bundle (without ``force``), or that is never ours to replace.
+        OutputError: it has too many feeds.
     """
-    out = Path(os.path.realpath(out))
-    if not os.path.lexists(out):
-        return out
-    if not out.is_dir():
-        raise OutputError(f"{out} exists and is not a folder", hint="choose another with -o")
-    if any(place == out or out in place.parents for place in (Path.cwd(), Path.home().resolve())):
+    size_bytes = len(_json_bytes(calibration))
+    if calibration is not None and size_bytes > MAX_JSON_BYTES - _RESERVED_BYTES:
+        n_feeds = sum(len(calibration.get(name, ())) for name in _FEED_LISTS)
         raise OutputError(
-            f"{out} is never replaced", why="the working directory or your home is in it", hint="choose another with -o"
+            f"the hashes of {n_feeds} calibration feeds do not fit into {MANIFEST}",
+            why=f"{size_bytes} bytes; over {MAX_JSON_BYTES} it could not be read back",
+            hint=f"give less calibration data: {n_feeds * (MAX_JSON_BYTES - _RESERVED_BYTES) // size_bytes} feeds fit",
         )
-    with writing(out):
-        foreign = not (out / MANIFEST).is_file() and any(out.iterdir())
-    if foreign and not force:
-        raise OutputError(
-            f"{out} exists and is not a bundle", why=f"it holds no {MANIFEST}", hint="choose another with -o, or add --force"
-        )
-    return out
 
 
-@contextlib.contextmanager
-def _replacing(out: Path) -> Iterator[Path]:
-    """A folder written aside that takes the place of ``out`` when the block ends well; the old one is back when it does not."""
-    retired: Path | None = None
-    try:
-        with new_folder(out) as folder:
-            yield folder
-            if out.exists():
-                retired = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".old", dir=out.parent)) / "bundle"
-                out.rename(retired)
-    except BaseException:
-        if retired is not None:
-            if retired.exists() and not out.exists():
-                retired.rename(out)
-            retired.parent.rmdir()
-        raise
-    if retired is not None:
-        with writing(out):
-            shutil.rmtree(retired.parent)
+def _without_feeds(calibration: Mapping[str, JSON] | None) -> dict[str, JSON] | None:
+    """The calibration manifest with a count and a digest in the place of each list of hashes: those stand in it once."""
+    if calibration is None:
+        return None
+    short = {name: value for name, value in calibration.items() if name not in _FEED_LISTS}
+    for name in _FEED_LISTS:
+        if name in calibration:
+            short |= {f"n_{name}": len(calibration[name]), f"{name}_sha256": sha256_json(calibration[name])}
+    return short
 
 
 def _copy_artifact(folder: Path, artifact: Artifact, source: Path) -> None:
@@ -232,7 +214,9 @@ def _steps(
     """How the artifact came about: read, calibrate, build, judge, measure; only what was done."""
     steps = [Step("read", "edgekit", {"shape": report.request.get("shape")}, report.model)]
     if report.calibration is not None:
-        steps.append(Step("calibrate", "edgekit", {"samples": report.request.get("samples")}, report.calibration))
+        steps.append(
+            Step("calibrate", "edgekit", {"samples": report.request.get("samples")}, _without_feeds(report.calibration) or {})
+        )
     if report.winner is not None and artifact is not None:
         row = report.row(report.winner.id)
         steps.append(Step("build", row.target, {"candidate": to_json(row.candidate)}, artifact.provenance))

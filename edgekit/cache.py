@@ -163,7 +163,8 @@ def _lock(root: Path, name: str) -> Iterator[None]:
     with writing(root):
         handle = _open(private_dir(root / ".locks") / name)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        with writing(root):
+            fcntl.flock(handle, fcntl.LOCK_EX)
         yield
     finally:
         os.close(handle)
@@ -173,7 +174,7 @@ def _mark_in_use(root: Path) -> None:
     if root not in _users:
         with writing(root):
             _users[root] = _open(root / ".in-use")
-        fcntl.flock(_users[root], fcntl.LOCK_SH)
+            fcntl.flock(_users[root], fcntl.LOCK_SH)
 
 
 @contextlib.contextmanager

@@ -5,17 +5,19 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from . import search
 from .baseline import BASELINE_KEY, compare_with_baseline, view_baseline
 from .building import Built, build, tool_versions
-from .evaluation import guarded
+from .errors import DeviceRunError
 from .gates import Gates
 from .judging import FloatView, predictor
 from .plan import Planned, reference_plan
+from .state import work_folder
 from .types import (
+    JSON,
     Array,
     BaselineReport,
     CandidateReport,
@@ -30,11 +32,24 @@ from .values import to_json
 from .verdict import Choice, is_full_precision
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .devices.session import AgentSession
     from .evaluation import Predict
+    from .model import Model
     from .preparation import Run
     from .progress import Progress
 
-LEASE_WAIT_S = 600.0  # a colleague's run on this machine usually ends within minutes
+
+@dataclass(frozen=True)
+class Golden:
+    """A synthetic input and what the winner says to it: a later self-test, with nobody's data in it."""
+
+    inputs: dict[str, Array]
+    outputs: dict[str, Array]
+
+
+NO_GOLDEN = Golden({}, {})
 
 
 @dataclass(frozen=True)
@@ -44,15 +59,19 @@ class Outcome:
     report: DeployReport
     winner: Built | None
     measurements: dict[str, Measurement]
-    golden_inputs: dict[str, Array]
-    golden_outputs: dict[str, Array]
+    golden: Golden
 
 
 def planned_report(run: Run, started: float) -> DeployReport:
     """What ``--dry-run`` shows: the candidates, and those refused with the reason. Nothing is built."""
     rows = [item.refused(str(item.reject) if item.reject else "would be tried") for item in run.planned]
     choice = Choice(tuple(rows), None, "dry run: nothing was built")
-    return _report(run, choice, None, 0, (), started)
+    return _report(run, choice, None, 0, (), None, started)
+
+
+def worth_trying(item: Planned) -> bool:
+    """Whether this is more than the float that everything is compared with, and not refused."""
+    return item.reject is None and not is_full_precision(item.candidate)
 
 
 def execute(run: Run, started: float, progress: Progress) -> Outcome:
@@ -71,51 +90,49 @@ def execute(run: Run, started: float, progress: Progress) -> Outcome:
     if run.original is not None:
         baseline = build(run.original, reference_plan(run.original, Site(run.profile, run.facts)), None, threads=request.threads)
     runners = {item.planned.target.name: item.runner for item in [*built.values(), reference]}
+    feed = search.timed_feed(next(iter(run.held_out)), run.model.inputs)
+    results: Mapping[str, Measurement | RunFailure] = {}
     with (
+        work_folder() as scratch,
         AgentSession(run.device.transport, runners, timeouts=run.timeouts) as session,
-        session.lease(wait_s=LEASE_WAIT_S, on_wait=progress.note),
+        session.lease(wait_s=run.timeouts.lease_s, on_wait=progress.note),
     ):
-        setting = search.Setting(
-            session=session,
-            gates=Gates(request.max_drop, request.min_agreement),
-            held_out=run.held_out,
-            synthetic=run.calibration is None,
-            evaluation=run.evaluation,
-            guard=_guard(run),
-            progress=progress,
-        )
+        setting = _setting(run, session, scratch, progress)
         view = search.look_at_float(setting, reference)
         judged, n_compared = search.judge_all(setting, view, reference, built, budget)
         baseline_view = view_baseline(setting, baseline) if baseline else None
-        results: Mapping[str, Measurement | RunFailure] = {}
         if not run.not_measured:
-            feed = next(iter(run.held_out))
             extra = {BASELINE_KEY: baseline} if baseline else {}
             results = search.measure_all(setting, judged, built, reference, feed, extra, budget)
         rows = search.with_measurements(judged, results, reference.id, _floats(built))
-        ordered = [(rows | refused)[item.id] for item in run.planned]
-        choice = search.decide(ordered, results, request)
+        choice = search.decide([(rows | refused)[item.id] for item in run.planned], results, request)
         winner = built[choice.winner] if choice.winner else None
-        golden_inputs, golden_outputs = _golden(run, predictor(session, winner.id, winner)) if winner else ({}, {})
-    compared = None
-    if baseline and baseline_view:
-        compared = _baseline_report(run, view, baseline_view, reference, baseline, results)
-    report = _report(run, choice, compared, n_compared, _warnings(choice), started)
+        golden, no_golden = _golden(run, predictor(session, winner.id, winner)) if winner else (NO_GOLDEN, ())
+        compared = None
+        if baseline and baseline_view:
+            compared = _baseline_report(run, (view, baseline_view), (reference, baseline), results, choice)
     measurements = {key: value for key, value in results.items() if isinstance(value, Measurement)}
-    return Outcome(report, winner, measurements, golden_inputs, golden_outputs)
+    shapes = {name: list(array.shape) for name, array in feed.items()} if measurements else None
+    report = _report(run, choice, compared, n_compared, (*_warnings(choice), *no_golden), shapes, started)
+    return Outcome(report, winner, measurements, golden)
+
+
+def _setting(run: Run, session: AgentSession, scratch: Path, progress: Progress) -> search.Setting:
+    return search.Setting(
+        session=session,
+        gates=Gates(run.request.max_drop, run.request.min_agreement),
+        held_out=run.held_out,
+        synthetic=run.calibration is None,
+        evaluation=run.evaluation,
+        seen=run.calibration.hashes if run.calibration else frozenset(),
+        scratch=scratch,
+        judged_on=run.request.eval_on,
+        progress=progress,
+    )
 
 
 def _reference(run: Run, planned: Planned, built: Mapping[str, Built]) -> Built:
     return built.get(planned.id) or build(run.model, planned, None, threads=run.request.threads)
-
-
-def _guard(run: Run) -> search.Guard:
-    seen = run.calibration.hashes if run.calibration else frozenset()
-
-    def guard(predict: Predict) -> Predict:
-        return guarded(predict, seen)
-
-    return guard
 
 
 def _floats(built: Mapping[str, Built]) -> dict[str, str]:
@@ -123,36 +140,37 @@ def _floats(built: Mapping[str, Built]) -> dict[str, str]:
     return {item.planned.target.name: key for key, item in built.items() if is_full_precision(item.planned.candidate)}
 
 
-def _golden(run: Run, predict: Predict) -> tuple[dict[str, Array], dict[str, Array]]:
-    """A synthetic input and what the winner says to it: a later self-test, with nobody's data in it."""
+def _golden(run: Run, predict: Predict) -> tuple[Golden, tuple[str, ...]]:
+    """The golden pair; or none, and the warning that says so: the finished run is worth more than its self-test."""
     from .data import synthetic_feeds
 
     seen = run.calibration
     feeds = synthetic_feeds(run.model.inputs, n=1, ranges=seen.ranges if seen else None, shapes=seen.shapes if seen else None)
     feed: Feed = next(iter(feeds))
-    return dict(feed), predict(feed)
+    try:
+        return Golden(dict(feed), predict(feed)), ()
+    except DeviceRunError as problem:
+        return NO_GOLDEN, (f"the bundle has no golden pair: the winner fails on synthetic input ({problem.why or problem.what})",)
 
 
 def _baseline_report(
     run: Run,
-    view: FloatView,
-    baseline_view: FloatView,
-    reference: Built,
-    baseline: Built,
+    views: tuple[FloatView, FloatView],
+    floats: tuple[Built, Built],
     results: Mapping[str, Measurement | RunFailure],
+    choice: Choice,
 ) -> BaselineReport:
+    """``views`` and ``floats``: of the given model, and of the one it was compressed from."""
     from .inspect import inspect_model
 
     assert run.original is not None
     kinds = [finding.kind for finding in inspect_model(run.model).findings]
-    return compare_with_baseline(view, baseline_view, reference, baseline, results, kinds, describe_model(run.original))
+    winner = next((row for row in choice.rows if row.id == choice.winner), None)
+    return compare_with_baseline(views, floats, results, kinds, winner, describe_model(run.original))
 
 
-def describe_model(model: object) -> dict[str, object]:
+def describe_model(model: Model) -> dict[str, JSON]:
     """What a report says of a model: name, fingerprint, tensors; never where it lies."""
-    from .model import Model
-
-    assert isinstance(model, Model)
     return {
         "name": model.path.name,
         "format": model.format,
@@ -174,10 +192,20 @@ def _warnings(choice: Choice) -> tuple[str, ...]:
 
 
 def _report(
-    run: Run, choice: Choice, baseline: BaselineReport | None, n_compared: int, warnings: tuple[str, ...], started: float
+    run: Run,
+    choice: Choice,
+    baseline: BaselineReport | None,
+    n_compared: int,
+    warnings: tuple[str, ...],
+    timed_input: dict[str, JSON] | None,
+    started: float,
 ) -> DeployReport:
     measured = any(row.stage == "measured" for row in choice.rows)
-    winner = Winner(choice.winner, provisional=not measured or run.facts.kind != "real") if choice.winner else None
+    winner = None
+    if choice.winner:
+        # A stand-in target says of itself that its latencies are evidence of nothing.
+        stand_in = any(getattr(item.target, "stand_in", False) for item in run.planned if item.id == choice.winner)
+        winner = Winner(choice.winner, provisional=not measured or run.facts.kind != "real" or stand_in)
     rows: tuple[CandidateReport, ...] = choice.rows
     if run.not_measured:
         rows = tuple(_with_latency_reason(row, run.not_measured) for row in rows)
@@ -195,6 +223,7 @@ def _report(
         request=to_json(run.request),
         tools=tool_versions(),
         n_compared=n_compared,
+        timed_input=timed_input,
         bundle=None,
         wall_s=time.monotonic() - started,
         peak_rss_bytes=peak_rss_bytes(),
@@ -203,8 +232,6 @@ def _report(
 
 
 def _with_latency_reason(row: CandidateReport, reason: str) -> CandidateReport:
-    from dataclasses import replace
-
     return row if row.stage == "rejected" else replace(row, latency_reason=reason)
 
 

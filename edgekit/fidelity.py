@@ -15,6 +15,8 @@ Kind = Literal["argmax", "iou", "cosine"]
 Outputs = Mapping[str, Array]
 
 _EMBEDDING_WORDS = ("embed", "feature", "hidden", "pool")
+_CLASS_WORDS = ("logit", "score", "class", "cls", "prob", "seg")
+_GEOMETRY_WORDS = ("box", "coord", "landmark", "keypoint", "offset", "regress")
 _MAP_SIDE = 8  # a map is at least this many cells on both of its last axes
 
 
@@ -27,10 +29,11 @@ class OutputKind:
 
 
 def output_kinds(reference: Sequence[Outputs]) -> dict[str, OutputKind]:
-    """Decides, from what float returns, how each output's agreement is judged.
+    """Decides, from what float returns and what it is called, how each output's agreement is judged.
 
     Distributions and logits by argmax, single probabilities by which side of 0.5 they fall, maps in [0, 1] by IoU at 0.5,
-    embeddings and everything else by cosine. ``reference``: outputs of a few feeds.
+    embeddings and everything else by cosine. A matrix is logits unless its name says otherwise; with more axes (tokens, pixels) it
+    is logits only if its name says so, because hidden states look the same. ``reference``: outputs of a few feeds.
     """
     return {name: _kind(name, [outputs[name] for outputs in reference]) for name in reference[0]}
 
@@ -47,9 +50,15 @@ def _kind(name: str, arrays: Sequence[Array]) -> OutputKind:
         return OutputKind("iou")
     if in_unit and (first.ndim < 2 or math.prod(first.shape[1:]) == 1):
         return OutputKind("argmax")  # one probability: the decision at 0.5
-    logits = first.ndim == 2 and first.shape[1] > 1
-    embedding = any(word in name.lower() for word in _EMBEDDING_WORDS) or all(_unit_norm(a) for a in arrays)
-    return OutputKind("argmax") if logits and not embedding else OutputKind("cosine")
+    if _named(name, _CLASS_WORDS) and first.ndim > 2:
+        axis = -1 if first.ndim == 3 else 1
+        return OutputKind("argmax", axis) if first.shape[axis] > 1 else OutputKind("cosine")
+    no_classes = _named(name, _EMBEDDING_WORDS + _GEOMETRY_WORDS) or all(_unit_norm(a) for a in arrays)
+    return OutputKind("argmax") if first.ndim == 2 and first.shape[1] > 1 and not no_classes else OutputKind("cosine")
+
+
+def _named(name: str, words: Sequence[str]) -> bool:
+    return any(word in name.lower() for word in words)
 
 
 def _sums_to_one(array: Array, axis: int) -> bool:
@@ -80,10 +89,11 @@ class Comparison:
         self.feeds += 1
         for name, kind in self.kinds.items():
             a, b = reference[name], candidate[name]
-            if a.shape != b.shape or (b.dtype.kind == "f" and not np.all(np.isfinite(b)) and np.all(np.isfinite(a))):
+            if not _comparable(a, b):
                 self._count(name, 0, 1)
                 self.noise = math.inf
                 continue
+            a, b = _finite(a), _finite(b)
             if a.dtype.kind == "f":
                 x, y = a.astype(np.float64).ravel(), b.astype(np.float64).ravel()
                 self.signal += float(x @ x)
@@ -99,19 +109,29 @@ class Comparison:
     @property
     def sqnr_db(self) -> float | None:
         """Signal-to-quantization-noise ratio over all float outputs, in dB; None where it has no finite value."""
-        if self.signal <= 0 or self.noise <= 0 or not math.isfinite(self.noise):
+        if self.signal <= 0 or self.noise <= 0 or self.is_broken:
             return None
         return 10 * math.log10(self.signal / self.noise)
 
     @property
-    def exact(self) -> bool:
-        return self.noise == 0 and all(self.equal[n] == self.total[n] for n in self.total)
+    def is_broken(self) -> bool:
+        """Whether an output had another shape than float's, or values that are not finite where float's are."""
+        return math.isinf(self.noise)
 
     @property
     def cosine(self) -> float | None:
-        if self.signal <= 0 or self.candidate_power <= 0 or not math.isfinite(self.noise):
+        if self.signal <= 0 or self.candidate_power <= 0 or self.is_broken:
             return None
+        if self.noise == 0:
+            return 1.0  # the quotient below would be a rounding away from it
         return max(-1.0, min(1.0, self.dot / math.sqrt(self.signal * self.candidate_power)))
+
+    @property
+    def closeness_db(self) -> float:
+        """For ranking: the SQNR; infinite where the outputs are exactly float's, minus infinite where it has no value."""
+        if self.sqnr_db is not None:
+            return self.sqnr_db
+        return math.inf if self.cosine == 1 else -math.inf
 
     def agreement(self, *, synthetic: bool = False) -> Agreement | None:
         """The worst output's agreement: a model is as right as its worst output."""
@@ -122,14 +142,32 @@ class Comparison:
         return Agreement(values[worst], self.kinds[worst].kind, self.feeds, synthetic)
 
 
+def _comparable(a: Array, b: Array) -> bool:
+    """Whether both have one shape and, where one is infinite or not a number, the other is the same."""
+    if a.shape != b.shape:
+        return False
+    if a.dtype.kind != "f" or b.dtype.kind != "f":
+        return True
+    odd = ~np.isfinite(a)
+    return bool(np.array_equal(odd, ~np.isfinite(b))) and bool(np.array_equal(a[odd], b[odd], equal_nan=True))
+
+
+def _finite(a: Array) -> Array:
+    """The same with 0 for what is not finite: both sides agree there, and a mask of -inf must not swallow every sum."""
+    return np.nan_to_num(a, nan=0.0, posinf=0.0, neginf=0.0) if a.dtype.kind == "f" and not np.all(np.isfinite(a)) else a
+
+
 def _agreeing(a: Array, b: Array, kind: OutputKind) -> tuple[float, float]:
     """How much agrees, of how much."""
     if a.size == 0:
         return 1, 1
+    if kind.kind == "cosine" and np.array_equal(a, b):
+        return 1, 1  # the quotient below would be a rounding away from it
     if kind.kind == "iou":
         on, also_on = a > 0.5, b > 0.5
         union = float(np.count_nonzero(on | also_on))
-        return (float(np.count_nonzero(on & also_on)), union) if union else (0, 0)
+        # Where neither sees anything they agree; one cell's worth, so that it does not outweigh what is seen.
+        return (float(np.count_nonzero(on & also_on)), union) if union else (1, 1)
     if kind.kind == "cosine":
         x, y = a.astype(np.float64).ravel(), b.astype(np.float64).ravel()
         norm = float(np.linalg.norm(x) * np.linalg.norm(y))

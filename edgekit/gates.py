@@ -62,10 +62,16 @@ def judge(
         float_score, score: the evaluation of float and of the candidate; both None without labelled data.
     """
     slices = _slices(gates, float_score, score) if float_score and score else {}
+    incomparable = _incomparable(float_score, score) if float_score and score else ""
     metric_reason = _metric_reason(gates, float_score, score) if float_score and score else ""
+    held_out = comparison.agreement()
     needed = gates.agreement_needed(labels=score is not None)
-    disagrees = agreement is not None and agreement.value < needed
-    reasons = [metric_reason] if metric_reason else []
+    disagrees = agreement is not None and not agreement.value >= needed
+    reasons = [text for text in (incomparable, metric_reason) if text]
+    if comparison.is_broken:
+        reasons.append(f"outputs are not finite or change their shape on some of {comparison.feeds} held-out feeds")
+    if agreement is None:
+        reasons.append("nothing in the outputs can be compared with float")
     reasons += [_slice_reason(name, s) for name, s in slices.items() if not s.accepted]
     suspicious = None
     if disagrees and agreement is not None:
@@ -84,6 +90,7 @@ def judge(
         sqnr_db=comparison.sqnr_db,
         cosine=comparison.cosine,
         agreement=agreement.value if agreement else None,
+        held_out_agreement=held_out.value if held_out else None,
         metric_name=score.name if score else None,
         metric=score.value if score else None,
         metric_float=float_score.value if float_score else None,
@@ -103,16 +110,27 @@ def _metric_reason(gates: Gates, float_score: Score, score: Score) -> str:
     return f"{score.name} {float_score.value:.4g} -> {score.value:.4g} falls by {drop:.3g}, more than {allowed:.3g}"
 
 
+def _incomparable(float_score: Score, score: Score) -> str:
+    """Why a score cannot be held against float's: it is of something else."""
+    if (score.name, score.higher_is_better) != (float_score.name, float_score.higher_is_better):
+        return f"the evaluation returned {score.name!r} for it and {float_score.name!r} for float"
+    if score.n != float_score.n:
+        return f"it was scored on {score.n} samples, float on {float_score.n}"
+    if set(score.slices) != set(float_score.slices):
+        odd = ", ".join(repr(name) for name in sorted(set(score.slices) ^ set(float_score.slices)))
+        return f"slice {odd} was scored for one of it and float only"
+    return ""
+
+
 def _slices(gates: Gates, float_score: Score, score: Score) -> dict[str, SliceVerdict]:
     verdicts = {}
+    is_rate = _is_rate(float_score) and _is_rate(score)
     for name, reference in float_score.slices.items():
         if name not in score.slices:
             continue
         value = score.slices[name].value
         drop = drop_of(reference.value, value, higher_is_better=score.higher_is_better)
         allowed = allowed_drop(gates.max_drop, reference.value)
-        # 2/n is two samples' worth of a rate; it means nothing for an error in pixels or degrees.
-        is_rate = 0 <= reference.value <= 1 and 0 <= value <= 1
         resolution = 2 / reference.n if is_rate and reference.n > 0 else 0.0
         accepted = drop <= max(allowed, resolution) + 1e-12
         verdicts[name] = SliceVerdict(
@@ -125,6 +143,14 @@ def _slices(gates: Gates, float_score: Score, score: Score) -> dict[str, SliceVe
             resolution_limited=resolution > allowed,
         )
     return verdicts
+
+
+def _is_rate(score: Score) -> bool:
+    """Whether the metric counts samples: two of n mean nothing for an error in pixels, or for a mean of probabilities."""
+    if score.per_sample is not None:
+        return all(value in (0, 1) for value in score.per_sample)
+    values = [score.value, *(part.value for part in score.slices.values())]
+    return score.higher_is_better and all(0 <= value <= 1 for value in values)
 
 
 def _slice_reason(name: str, s: SliceVerdict) -> str:

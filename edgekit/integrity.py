@@ -17,7 +17,7 @@ from pathlib import Path
 from .errors import IntegrityError
 from .types import JSON
 
-MAX_JSON_BYTES = 16 << 20
+MAX_JSON_BYTES = 32 << 20  # a hash for each of some 400,000 calibration feeds
 MAX_JSON_DEPTH = 64
 MAX_FILES = 10_000
 MAX_FILE_BYTES = 64 << 30
@@ -125,10 +125,11 @@ def read_regular(path: Path, size_bytes: int, consume: Callable[[bytes], object]
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as problem:
         raise IntegrityError(f"cannot read {path.name!r}", why=problem.strerror or str(problem)) from problem
+    status = os.fstat(handle)
+    if not stat.S_ISREG(status.st_mode) or status.st_size != size_bytes:
+        os.close(handle)
+        raise IntegrityError(f"{path.name!r} is not a regular file of {size_bytes} bytes", why="or it changed while it was read")
     with os.fdopen(handle, "rb", buffering=0) as stream:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode) or status.st_size != size_bytes:
-            raise IntegrityError(f"{path.name!r} changed while it was read")
         left = size_bytes
         while left:
             piece = stream.read(min(left, _CHUNK))

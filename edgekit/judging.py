@@ -5,14 +5,21 @@ Everything runs through the agent, so that a runtime that crashes ends a worker 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from .contract import to_artifact, to_original
-from .errors import DeviceRunError
+from .errors import DataError, DeviceRunError, ModelError
+from .evaluation import Guarded
+from .feed_checks import checked_feed
 from .fidelity import Comparison, OutputKind, output_kinds, prediction_agreement
 from .gates import Gates, Judgement, judge
+from .state import writing
 from .types import Agreement, Array, Feed, Feeds, RunFailure, Score
 
 if TYPE_CHECKING:
@@ -24,10 +31,15 @@ KIND_FEEDS = 8  # feeds whose float outputs decide how each output's agreement i
 
 
 def predictor(session: AgentSession, key: str, built: Built) -> Predict:
-    """``predict(feed)`` under the original model's names, layouts and dtypes."""
+    """``predict(feed)`` under the original model's names, layouts and dtypes.
+
+    It raises DataError for a feed that is not one of this model, whoever made it.
+    """
+    io = built.artifact.io
+    inputs = [tensor.original for tensor in io if tensor.role == "input"]
 
     def predict(feed: Feed) -> dict[str, Array]:
-        return to_original(session.infer(key, to_artifact(feed, built.artifact.io)), built.artifact.io)
+        return to_original(session.infer(key, to_artifact(checked_feed(feed, inputs, "a feed given to predict"), io)), io)
 
     return predict
 
@@ -45,21 +57,72 @@ class FloatView:
 
     feeds: Feeds
     synthetic: bool
-    outputs: tuple[Mapping[str, Array], ...]
+    outputs: StoredOutputs
     kinds: dict[str, OutputKind]
     score: Score | None
+    evaluated: tuple[str, ...]  # the hashes of the feeds that were scored, sorted
 
 
 def view_float(
-    predict: Predict, feeds: Feeds, *, synthetic: bool, evaluation: Evaluation | None, guard: Callable[[Predict], Predict]
+    predict: Predict, feeds: Feeds, folder: Path, *, synthetic: bool, evaluation: Evaluation | None, seen: frozenset[str]
 ) -> FloatView:
     """Runs the reference over the held-out feeds and the evaluation data.
 
-    ``guard`` wraps ``predict`` for the evaluation, so that a feed that calibration has seen is refused.
+    Args:
+        folder: a private scratch folder for the outputs; they may be larger than memory.
+        seen: hashes of the feeds that calibration has seen; the evaluation is refused one of them.
+
+    Raises:
+        ModelError: an output of the model itself is nowhere a finite number.
     """
-    outputs = tuple(predict(feed) for feed in feeds)
-    score = evaluation.score(guard(predict)) if evaluation is not None else None
-    return FloatView(feeds, synthetic, outputs, output_kinds(outputs[:KIND_FEEDS]), score)
+    outputs = StoredOutputs(folder)
+    for index, feed in enumerate(feeds):
+        outputs.append(_require_numbers(predict(feed), index))
+    score, evaluated = _score(predict, evaluation, seen)
+    return FloatView(feeds, synthetic, outputs, output_kinds(list(islice(outputs, KIND_FEEDS))), score, evaluated)
+
+
+def _require_numbers(outputs: dict[str, Array], index: int) -> dict[str, Array]:
+    for name, array in outputs.items():
+        if array.dtype.kind == "f" and array.size and not np.isfinite(array).any():
+            raise ModelError(
+                f"output {name!r} of the model itself has no finite number",
+                why=f"float gives only NaN or infinity on held-out feed {index}",
+                hint="check the model and the preprocessing of the data before anything is made of it",
+            )
+    return outputs
+
+
+class StoredOutputs:
+    """Outputs by feed, in files of a private scratch folder. Iterating reads them back in order, as often as wanted."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._names: list[tuple[str, ...]] = []
+
+    def append(self, outputs: Mapping[str, Array]) -> None:
+        with writing(self._folder):
+            np.savez(self._path(len(self._names)), *outputs.values())
+        self._names.append(tuple(outputs))
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __iter__(self) -> Iterator[dict[str, Array]]:
+        for index, names in enumerate(self._names):
+            with np.load(self._path(index), allow_pickle=False) as stored:
+                yield {name: stored[f"arr_{position}"] for position, name in enumerate(names)}
+
+    def _path(self, index: int) -> Path:
+        return self._folder / f"{index}.npz"
+
+
+def _score(predict: Predict, evaluation: Evaluation | None, seen: frozenset[str]) -> tuple[Score | None, tuple[str, ...]]:
+    """The score, and the sorted hashes of the feeds that it was taken on."""
+    if evaluation is None:
+        return None, ()
+    watched = Guarded(predict, seen)
+    return evaluation.score(watched), tuple(sorted(watched.hashes))
 
 
 def compare(predict: Predict, view: FloatView) -> Comparison:
@@ -71,10 +134,21 @@ def compare(predict: Predict, view: FloatView) -> Comparison:
 
 
 def judge_candidate(
-    predict: Predict, view: FloatView, gates: Gates, evaluation: Evaluation | None, comparison: Comparison
+    predict: Predict, view: FloatView, gates: Gates, evaluation: Evaluation | None, seen: frozenset[str], comparison: Comparison
 ) -> Judgement:
-    """Scores a finalist and holds it against the gates."""
-    return judge_scored(view, gates, evaluation.score(predict) if evaluation is not None else None, comparison)
+    """Scores a finalist and holds it against the gates.
+
+    Raises:
+        DataError: the evaluation failed on it, or scored it on other feeds than float.
+    """
+    score, evaluated = _score(predict, evaluation, seen)
+    if evaluated != view.evaluated:
+        raise DataError(
+            "the evaluation gave it other samples than float",
+            why=f"{len(evaluated)} feeds against {len(view.evaluated)}, or other content",
+            hint="an evaluation must use the same samples each time it is called: seed what is random in it",
+        )
+    return judge_scored(view, gates, score, comparison)
 
 
 def judge_scored(view: FloatView, gates: Gates, score: Score | None, comparison: Comparison) -> Judgement:

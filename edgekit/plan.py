@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .errors import UsageError
-from .schemes import NEEDS_CALIBRATION, PRECISIONS, AsIs, Float32
+from .schemes import NEEDS_CALIBRATION, PRECISIONS, AsIs, Float32, scheme_of
 from .targets import REFERENCE, Target, get_target
 from .types import Candidate, CandidateReport, Reject, Site
 
@@ -55,6 +55,9 @@ def plan(model: Model, sites: Sequence[tuple[Target, Site]], *, precision: str, 
     for target, site in sites:
         offered = list(target.candidates(model, site))
         offered.sort(key=lambda c: not isinstance(c.scheme, (Float32, AsIs)))
+        if wanted and not any(candidate.scheme.slug in wanted for candidate in offered):
+            # Not worth trying, says the target. The user asked for it, so the target says why, or lets it be tried.
+            offered += [Candidate(target.name, scheme_of(slug)) for slug in wanted if slug not in ("float32", "as-is")]
         for candidate in offered:
             if wanted and candidate.scheme.slug not in wanted and not isinstance(candidate.scheme, (Float32, AsIs)):
                 continue

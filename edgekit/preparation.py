@@ -124,11 +124,18 @@ def _sites(
     from .targets import get_target
 
     profile = resolved[0][1]
+    others = [each.name for _, each in resolved if each.name != profile.name]
+    if others:
+        raise UsageError(
+            f"--target names {profile.name} and {others[0]}",
+            why="one run is for one kind of device",
+            hint="deploy to one after the other",
+        )
     if profile_matches(profile, facts):
-        return [(get_target(name), Site(each, facts)) for name, each in resolved], ""
+        return [(get_target(name), Site(each, facts)) for name, each in dict(resolved).items()], ""
     if request.device is not None:
         require_match(profile, facts, request.device)
-    sites = [(get_target(name), Site(each, None)) for name, each in resolved]
+    sites = [(get_target(name), Site(each, None)) for name, each in dict(resolved).items()]
     return sites, f"this machine ({facts.machine}) is not a {profile.name}, and no --device was given"
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .building import Built, tool_versions
+from .building import Built, runner_for, tool_versions
 from .bundle import check_bundle
 from .contract import to_artifact
 from .data import synthetic_feeds
-from .deployment import LEASE_WAIT_S, describe_model
+from .deployment import describe_model
 from .devices.inventory import Device, open_device
 from .devices.plan import BenchPlan, Timeouts
 from .devices.session import AgentSession
@@ -20,10 +20,10 @@ from .judging import open_worker
 from .measure.statistics import summarize, trust
 from .plan import Planned
 from .preparation import Sources, calibration_of, prepare
-from .profiles import get_profile
+from .profiles import get_profile, require_match
 from .progress import Progress, Silent
 from .request import DeployRequest, parse_shape, parse_targets
-from .search import Budget, build_all
+from .search import Budget, build_all, timed_feed
 from .targets import get_target
 from .types import JSON, DeviceFacts, Feed, Latency, Measurement, RunFailure, Site
 from .values import to_json
@@ -80,8 +80,8 @@ def profile(
 
     Args:
         model: a model's file, or a bundle's folder; a bundle is measured with the target that made it.
-        target, device, calib, shape, threads: as for :func:`edgekit.deploy`. The first calibration feed is the input that is timed;
-            without one it is synthetic.
+        target, device, calib, shape, threads: as for :func:`edgekit.deploy`. The first held-out calibration feed is the input
+            that is timed; without one it is synthetic.
 
     Returns:
         One row a target: latency in seconds (host memory to host memory), load time, first inference, peak memory.
@@ -118,8 +118,8 @@ def _profile_model(request: DeployRequest, sources: Sources, timeouts: Timeouts,
     built, refused = build_all(run.model, run.planned, run.data, threads=request.threads, budget=Budget(None), progress=progress)
     if not built:
         raise DeviceRunError("nothing could be built to measure", why="; ".join(row.reason for row in refused.values()))
-    where = "first sample" if run.calibration else "synthetic"
-    measured = _measure(run.device, built, next(iter(run.held_out)), timeouts, progress)
+    where = "a held-out sample" if run.calibration else "synthetic"
+    measured = _measure(run.device, built, timed_feed(next(iter(run.held_out)), run.model.inputs), timeouts, progress)
     return _report(describe_model(run.model), run.profile.name, run.device, run.facts, request.threads, where, measured)
 
 
@@ -134,15 +134,16 @@ def _profile_bundle(request: DeployRequest, sources: Sources, timeouts: Timeouts
     device = open_device(request.device)
     with AgentSession(device.transport, {}, timeouts=timeouts) as session:
         facts = session.probe()
-    target, site = get_target(bundle.candidate.target), Site(get_profile(bundle.report.profile), facts)
-    runner = target.runner(bundle.artifact, site)
-    runner = replace(runner, options={**runner.options, **bundle.candidate.run_options, "threads": request.threads})
-    built = Built(Planned(target, site, bundle.candidate), bundle.artifact, folder / "artifact", runner, from_cache=False)
+    site = Site(get_profile(bundle.report.profile), facts)
+    require_match(site.profile, facts, device.name)
+    planned = Planned(get_target(bundle.candidate.target), site, bundle.candidate)
+    runner = runner_for(planned, bundle.artifact, threads=request.threads)
+    built = Built(planned, bundle.artifact, folder / "artifact", runner, from_cache=False)
     inputs = [tensor.original for tensor in bundle.artifact.io if tensor.role == "input"]
     calibration = calibration_of(request, inputs, sources)
     feeds = calibration.build.held_out if calibration else synthetic_feeds(inputs, n=1)
-    measured = _measure(device, {built.id: built}, next(iter(feeds)), timeouts, progress)
-    where = "first sample" if calibration else "synthetic"
+    measured = _measure(device, {built.id: built}, timed_feed(next(iter(feeds)), inputs), timeouts, progress)
+    where = "a held-out sample" if calibration else "synthetic"
     return _report(bundle.report.model, site.profile.name, device, facts, request.threads, where, measured)
 
 
@@ -153,7 +154,7 @@ def _measure(
     runners = {item.planned.target.name: item.runner for item in built.values()}
     with (
         AgentSession(device.transport, runners, timeouts=timeouts) as session,
-        session.lease(wait_s=LEASE_WAIT_S, on_wait=progress.note),
+        session.lease(wait_s=timeouts.lease_s, on_wait=progress.note),
     ):
         progress.stage("measuring")
         failures = {key: open_worker(session, key, item) for key, item in built.items()}

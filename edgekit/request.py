@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -71,7 +72,6 @@ class DeployRequest:
     threads: int = 1
     budget_s: float | None = None
     eval_on: EvalOn = "host"
-    include_samples: int = 0
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
@@ -83,7 +83,6 @@ class DeployRequest:
         if not self.target or not all(self.target):
             raise UsageError("no target is named", hint="--target auto takes every target that is installed")
         _at_least("--threads", self.threads, 1)
-        _at_least("--include-samples", self.include_samples, 0)
         if self.samples is not None:
             _at_least("--samples", self.samples, 1)
         if self.min_agreement is not None and not 0 <= self.min_agreement <= 1:
@@ -134,7 +133,7 @@ def parse_drop(value: Any) -> Drop:
     if isinstance(value, Drop):
         return value
     match = re.fullmatch(rf"\s*{_NUMBER}\s*(%?)\s*", _text(value))
-    if not match:
+    if not match or float(match[1]) == math.inf:
         raise _unreadable("--max-drop", value, "1% (of the float value) or 0.01 (in the metric's own unit)")
     number = float(match[1])
     return Drop(number / 100, relative=True) if match[2] else Drop(number, relative=False)
@@ -154,7 +153,7 @@ def parse_latency(value: Any) -> LatencyLimit:
         return value
     match = re.fullmatch(rf"\s*{_NUMBER}\s*(us|µs|ms|s)\s*(?:\(\s*(\w+)\s*\)|\s(\w+))?\s*", _text(value))
     percentile = (match[3] or match[4] or "p90").lower() if match else ""
-    if not match or percentile not in PERCENTILES or float(match[1]) == 0:
+    if not match or percentile not in PERCENTILES or not 0 < float(match[1]) < math.inf:
         raise _unreadable("--max-latency", value, f"12ms, or 12ms p50 (of {', '.join(PERCENTILES)}; p90 unless said)")
     return LatencyLimit(float(match[1]) * _SECONDS[match[2]], percentile)  # type: ignore[arg-type]  # checked against PERCENTILES
 
@@ -162,7 +161,7 @@ def parse_latency(value: Any) -> LatencyLimit:
 def parse_duration(value: Any) -> float:
     """``"120s"``, ``"2m"``, ``"1h"`` or a number of seconds, in seconds."""
     match = re.fullmatch(rf"\s*{_NUMBER}\s*(ms|s|min|m|h)?\s*", _text(value))
-    if not match or float(match[1]) == 0:
+    if not match or not 0 < float(match[1]) < math.inf:
         raise _unreadable("--budget", value, "120s, 2m or 1h")
     return float(match[1]) * _SECONDS[match[2] or "s"]
 
@@ -222,7 +221,7 @@ _KINDS = {int: "whole number", str: "text"}
 _TEXTS = ("model", "device", "calib", "eval", "metric", "precision", "objective", "baseline", "eval_on")
 _PARSERS: dict[str, Any] = {
     **{name: _plain(name, str) for name in _TEXTS},
-    **{name: _plain(name, int) for name in ("samples", "threads", "include_samples")},
+    **{name: _plain(name, int) for name in ("samples", "threads")},
     "target": parse_targets,
     "max_drop": parse_drop,
     "min_agreement": parse_fraction,

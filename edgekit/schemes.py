@@ -79,6 +79,13 @@ Scheme = AsIs | Float32 | Float16 | BFloat16 | Int8Dynamic | Int8Static | Weight
 NEEDS_CALIBRATION = (Int8Static,)
 SCHEME_CLASSES: tuple[type[Scheme], ...] = get_args(Scheme)
 
+
+def scheme_of(slug: str) -> Scheme:
+    """The scheme with default parameters that ``slug`` names; a slug that is none of the core's is some vendor's."""
+    core = (AsIs(), Float32(), Float16(), BFloat16(), Int8Dynamic(), Int8Static(), WeightOnly(8), WeightOnly(4))
+    return next((scheme for scheme in core if scheme.slug == slug), Vendor(slug))
+
+
 #: What ``--precision`` accepts, and the scheme slugs each word selects.
 PRECISIONS: dict[str, tuple[str, ...]] = {
     "auto": (),

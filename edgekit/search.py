@@ -7,17 +7,18 @@ how many were compared is reported.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from .building import Built, build
-from .errors import DeviceRunError, EdgekitError, ModelError
+from .errors import DataError, DependencyError, DeviceRunError, EdgekitError, ModelError, OutputError
 from .fidelity import Comparison
 from .gates import Gates, Judgement
 from .judging import FloatView, compare, failure_of, judge_candidate, judge_scored, open_worker, predictor, view_float
 from .measure.statistics import speedup, summarize, trust
-from .types import BuildData, CandidateReport, Feed, Feeds, Measurement, RunFailure
+from .types import BuildData, CandidateReport, Feed, Feeds, Fidelity, Measurement, RunFailure, TensorSpec
 from .verdict import Choice, choose, is_full_precision
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from .request import DeployRequest
 
 MAX_FINALISTS = 8
-Guard = Callable[["Predict"], "Predict"]
 
 
 class Budget:
@@ -51,8 +51,14 @@ class Budget:
 def build_all(
     model: Model, planned: Sequence[Planned], data: BuildData | None, *, threads: int, budget: Budget, progress: Progress
 ) -> tuple[dict[str, Built], dict[str, CandidateReport]]:
-    """Builds what is not refused. A candidate that cannot be built is a row with its reason, not the end."""
+    """Builds what is not refused. A candidate that cannot be built is a row with its reason, not the end.
+
+    Raises:
+        DataError, OutputError: no candidate's fault.
+        DependencyError: the only target's vendor package is missing; one of several is a row.
+    """
     progress.stage("building candidates")
+    several = len({item.target.name for item in planned}) > 1
     built: dict[str, Built] = {}
     refused: dict[str, CandidateReport] = {}
     for index, item in enumerate(planned):
@@ -64,33 +70,32 @@ def build_all(
         else:
             try:
                 built[item.id] = build(model, item, data, threads=threads)
+            except (DataError, OutputError):
+                raise
             except EdgekitError as problem:
-                if isinstance(problem, _NOT_A_CANDIDATES_FAULT):
+                if isinstance(problem, DependencyError) and not several:
                     raise
                 refused[item.id] = item.refused(f"cannot be built: {problem}")
     progress.advance(len(planned), len(planned), "built")
     return built, refused
 
 
-def _not_a_candidates_fault() -> tuple[type[EdgekitError], ...]:
-    from .errors import DataError, DependencyError, OutputError
-
-    return (DataError, DependencyError, OutputError)
-
-
-_NOT_A_CANDIDATES_FAULT = _not_a_candidates_fault()
-
-
 @dataclass(frozen=True)
 class Setting:
-    """What stays the same for every candidate. ``guard`` wraps a predict so that it refuses what calibration has seen."""
+    """What stays the same for every candidate.
+
+    ``seen``: hashes of the feeds that calibration has seen. ``scratch``: a private folder for float's outputs. ``judged_on``: which
+    machine's runtime gives the outputs that are judged.
+    """
 
     session: AgentSession
     gates: Gates
     held_out: Feeds
     synthetic: bool
     evaluation: Evaluation | None
-    guard: Guard
+    seen: frozenset[str]
+    scratch: Path
+    judged_on: Literal["host", "device"]
     progress: Progress
 
 
@@ -105,7 +110,16 @@ def look_at_float(setting: Setting, reference: Built) -> FloatView:
     if failure is not None:
         raise DeviceRunError("the original model does not run in ONNX Runtime", why=failure.message)
     predict = predictor(setting.session, reference.id, reference)
-    return view_float(predict, setting.held_out, synthetic=setting.synthetic, evaluation=setting.evaluation, guard=setting.guard)
+    return view_float_in(setting, predict, "float")
+
+
+def view_float_in(setting: Setting, predict: Predict, name: str) -> FloatView:
+    """``predict``'s view of the held-out feeds and the evaluation data, its outputs in a folder ``name`` of the scratch folder."""
+    folder = setting.scratch / name
+    folder.mkdir()
+    return view_float(
+        predict, setting.held_out, folder, synthetic=setting.synthetic, evaluation=setting.evaluation, seen=setting.seen
+    )
 
 
 def judge_all(
@@ -129,17 +143,25 @@ def judge_all(
     evaluated = 0
     for index, key in enumerate(finalists):
         progress.advance(index, len(finalists), key)
-        over = setting.evaluation is not None and (evaluated >= MAX_FINALISTS or (budget.is_spent() and evaluated > 0))
-        if over:
-            rows[key] = _row(built[key], stage="built", reason=f"not among the {evaluated} finalists that were evaluated")
-            continue
+        item, comparison = built[key], comparisons[key]
         if key == reference.id:
-            rows[key] = _judged_row(built[key], judge_scored(view, setting.gates, view.score, comparisons[key]))
-            continue
-        rows[key] = _judged(setting, view, built[key], comparisons[key])
-        evaluated += 1
+            rows[key] = _judged_row(setting, item, judge_scored(view, setting.gates, view.score, comparison))
+        elif setting.evaluation is not None and (why := _not_evaluated(evaluated, budget)):
+            rows[key] = _with_evidence(_row(item, stage="built", reason=why), comparison, view)
+        else:
+            rows[key] = _judged(setting, view, item, comparison)
+            evaluated += 1
     progress.advance(len(finalists), len(finalists), "judged")
     return rows, evaluated
+
+
+def _not_evaluated(evaluated: int, budget: Budget) -> str:
+    """Why no further finalist is evaluated; empty when one is."""
+    if evaluated >= MAX_FINALISTS:
+        return f"not evaluated: {MAX_FINALISTS} finalists were closer to float on held-out data"
+    if evaluated and budget.is_spent():
+        return f"not evaluated: the budget of {budget.budget_s:g} s was used up after {evaluated} closer to float"
+    return ""
 
 
 def _compared(setting: Setting, view: FloatView, item: Built) -> Comparison | RunFailure:
@@ -154,23 +176,22 @@ def _compared(setting: Setting, view: FloatView, item: Built) -> Comparison | Ru
 
 def _closeness(comparison: Comparison, item: Built) -> tuple[bool, float, float]:
     agreement = comparison.agreement()
-    return (
-        is_full_precision(item.planned.candidate),
-        agreement.value if agreement else 0.0,
-        comparison.sqnr_db or 0.0,
-    )
+    return is_full_precision(item.planned.candidate), agreement.value if agreement else 0.0, comparison.closeness_db
 
 
 def _judged(setting: Setting, view: FloatView, item: Built, comparison: Comparison) -> CandidateReport:
     try:
         predict = predictor(setting.session, item.id, item)
-        judgement = judge_candidate(predict, view, setting.gates, setting.evaluation, comparison)
+        judgement = judge_candidate(predict, view, setting.gates, setting.evaluation, setting.seen, comparison)
     except DeviceRunError as problem:
         failure = failure_of(problem)
-        return _row(item, stage="built", reason=f"fails on the evaluation data ({failure.kind}): {failure.message}")
-    except ModelError as problem:  # a metric met NaN or infinity in this candidate's outputs
-        return _row(item, stage="built", reason=f"cannot be scored: {problem}")
-    return _judged_row(item, judgement)
+        row = _row(item, stage="built", reason=f"fails on the evaluation data ({failure.kind}): {failure.message}")
+        return _with_evidence(row, comparison, view)
+    except (ModelError, DataError) as problem:
+        # Float was scored, so this is of the candidate's outputs: NaN, for example. The message may name a sample, its cause not.
+        row = _row(item, stage="built", reason=f"cannot be scored: {problem.why or type(problem.__cause__ or problem).__name__}")
+        return _with_evidence(row, comparison, view)
+    return _judged_row(setting, item, judgement)
 
 
 def _itself(view: FloatView) -> Comparison:
@@ -181,14 +202,22 @@ def _itself(view: FloatView) -> Comparison:
     return comparison
 
 
-def _judged_row(item: Built, judgement: Judgement) -> CandidateReport:
+def _judged_row(setting: Setting, item: Built, judgement: Judgement) -> CandidateReport:
     return replace(
         _row(item, stage="judged", reason=judgement.reason),
         accepted=judgement.accepted,
         fidelity=judgement.fidelity,
         agreement=judgement.agreement,
-        quality_measured_on="host",
+        quality_measured_on=setting.judged_on,
     )
+
+
+def _with_evidence(row: CandidateReport, comparison: Comparison, view: FloatView) -> CandidateReport:
+    """A row that was not scored keeps what its comparison with float has shown."""
+    agreement = comparison.agreement(synthetic=view.synthetic)
+    value = agreement.value if agreement else None
+    fidelity = Fidelity(comparison.sqnr_db, comparison.cosine, value, held_out_agreement=value)
+    return replace(row, fidelity=fidelity, agreement=agreement)
 
 
 def _row(item: Built, *, stage: str, reason: str) -> CandidateReport:
@@ -221,6 +250,15 @@ def measure_all(
     feeds = {key: to_artifact(feed, item.artifact.io) for key, item in keys.items()}
     plan = BenchPlan().within(budget.remaining_s(), len(keys))
     return setting.session.bench(list(keys), feeds, plan, setting.progress.advance)
+
+
+def timed_feed(feed: Feed, inputs: Sequence[TensorSpec]) -> Feed:
+    """What is timed: one sample. A feed that holds more is cut where the model leaves the first axis free."""
+    sizes = {feed[spec.name].shape[0] if feed[spec.name].ndim else 0 for spec in inputs}
+    free = all(spec.shape and isinstance(spec.shape[0], str) for spec in inputs)
+    if not free or len(sizes) != 1 or sizes <= {0, 1}:
+        return feed
+    return {spec.name: feed[spec.name][:1] for spec in inputs}
 
 
 def with_measurements(

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from .errors import OutputError
+
+_ONLY_OURS = "what edgekit keeps there is run and trusted later"
+_CANNOT_WRITE = frozenset({errno.EROFS, errno.ENOTEMPTY, errno.ENAMETOOLONG, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
 
 
 def _home(kind: str) -> Path:
@@ -36,9 +41,24 @@ def state_dir() -> Path:
 
 
 def private_dir(path: Path) -> Path:
-    """``path`` as an existing folder that only this user may enter."""
+    """``path`` as an existing folder of this user's that nobody else may enter; parents that it makes are private as well.
+
+    Raises:
+        OutputError: it is a symbolic link, no folder or somebody else's, or it cannot be made.
+    """
     with writing(path):
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        missing = [folder for folder in (path, *path.parents) if not os.path.lexists(folder)]
+        for folder in reversed(missing):
+            with contextlib.suppress(FileExistsError):
+                folder.mkdir(mode=0o700)
+        there = path.lstat()
+        if not stat.S_ISDIR(there.st_mode):
+            kind = "a symbolic link" if stat.S_ISLNK(there.st_mode) else "not a folder"
+            raise OutputError(f"{path} is {kind}", why=_ONLY_OURS, hint="remove it, or set EDGEKIT_HOME to another folder")
+        if there.st_uid != os.getuid():
+            raise OutputError(f"{path} belongs to another user", why=_ONLY_OURS, hint="set EDGEKIT_HOME to a folder of yours")
+        if stat.S_IMODE(there.st_mode) != 0o700:
+            path.chmod(0o700)
     return path
 
 
@@ -46,24 +66,36 @@ def private_dir(path: Path) -> Path:
 def writing(path: Path) -> Iterator[None]:
     """Maps what the operating system says about a failed write to an OutputError that names ``path``.
 
+    Only for edgekit's own writing to ``path``: of other work, :func:`_out_of_space` maps what can be told apart.
+
     Raises:
-        OutputError: no space, no permission, or not a folder.
+        OutputError: no space, no permission, not a folder, or a file system without locks.
     """
+    try:
+        with _out_of_space(path):
+            yield
+    except OSError as problem:
+        refused = isinstance(problem, (PermissionError, FileExistsError, NotADirectoryError, IsADirectoryError))
+        if not refused and problem.errno not in _CANNOT_WRITE:
+            raise
+        raise OutputError(
+            f"cannot write {path}", why=problem.strerror or str(problem), hint="choose another folder with -o or EDGEKIT_HOME"
+        ) from problem
+
+
+@contextlib.contextmanager
+def _out_of_space(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as problem:
-        if problem.errno in (errno.ENOSPC, errno.EDQUOT):
-            free = shutil.disk_usage(_existing_parent(path)).free
-            raise OutputError(
-                f"no space left while writing {path}",
-                why=f"{free} bytes are free there",
-                hint="free some space, or choose another folder with -o or EDGEKIT_HOME",
-            ) from problem
-        if isinstance(problem, (PermissionError, NotADirectoryError, FileExistsError)) or problem.errno == errno.EROFS:
-            raise OutputError(
-                f"cannot write {path}", why=problem.strerror or str(problem), hint="choose another folder with -o or EDGEKIT_HOME"
-            ) from problem
-        raise
+        if problem.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        free = shutil.disk_usage(_existing_parent(path)).free
+        raise OutputError(
+            f"no space left while writing {path}",
+            why=f"{free} bytes are free there",
+            hint="free some space, or choose another folder with -o or EDGEKIT_HOME",
+        ) from problem
 
 
 def _existing_parent(path: Path) -> Path:
@@ -77,13 +109,17 @@ def new_folder(path: Path) -> Iterator[Path]:
     """A folder written aside and renamed to ``path`` when the block ends well; otherwise nothing is left.
 
     ``path`` must not exist when the block ends.
+
+    Raises:
+        OutputError: the folder cannot be made or renamed, or the block ran out of space; what else the block raises is its own.
     """
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
     try:
-        with writing(path):
+        with _out_of_space(path):
             yield aside
+        with writing(path):
             aside.chmod(0o755)
             aside.rename(path)
     finally:
@@ -110,11 +146,53 @@ def write_file(path: Path, data: bytes, *, mode: int = 0o644) -> None:
 
 @contextlib.contextmanager
 def work_folder() -> Iterator[Path]:
-    """A private scratch folder (0700) that is gone when the block ends, also on Ctrl-C."""
+    """A private, empty scratch folder (0700) that is gone when the block ends, also on Ctrl-C.
+
+    What a killed run left is removed by the next one: a live run holds a lock beside its folder, and the kernel drops it.
+    """
     root = private_dir(cache_dir() / "work")
-    with writing(root):
-        folder = Path(tempfile.mkdtemp(prefix="run.", dir=root))
+    with writing(root), _locked(root / ".lock"):  # nobody sweeps between the making of a run's folder and its lock
+        _sweep(root)
+        run = Path(tempfile.mkdtemp(prefix="run.", dir=root))
+        lock = _open_lock(run / "lock")
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        scratch = run / "scratch"
+        scratch.mkdir(mode=0o700)
     try:
-        yield folder
+        yield scratch
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(run, ignore_errors=True)
+        os.close(lock)
+
+
+def _sweep(root: Path) -> None:
+    for run in list(root.glob("run.*")):
+        try:
+            lock = _open_lock(run / "lock", os.O_RDWR)
+        except FileNotFoundError:  # killed before it had one
+            shutil.rmtree(run, ignore_errors=True)
+            continue
+        except OSError:  # not made by a run of ours
+            continue
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            continue  # it lives
+        else:
+            shutil.rmtree(run, ignore_errors=True)
+        finally:
+            os.close(lock)
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    lock = _open_lock(path)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _open_lock(path: Path, flags: int = os.O_RDWR | os.O_CREAT) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)

@@ -122,9 +122,7 @@ class Candidate:
         plain = f"{self.target}/{self.scheme.slug}"
         if self == Candidate(self.target, _default_scheme(self.scheme)):
             return plain
-        document = to_json(self)
-        document["keep_float"] = sorted(self.keep_float)
-        return f"{plain}~{sha256_json(document)[:8]}"
+        return f"{plain}~{sha256_json(to_json(self))[:8]}"
 
 
 def _default_scheme(scheme: Scheme) -> Scheme:
@@ -296,7 +294,9 @@ class SliceVerdict:
 
 @dataclass(frozen=True)
 class Fidelity:
-    """Closeness to float. SQNR and cosine are over all outputs of all held-out feeds; the metric is of the evaluation data."""
+    """Closeness to float. SQNR, cosine and ``held_out_agreement`` are over the outputs of all held-out feeds; ``agreement`` is the
+    one that is gated; the metric is of the evaluation data.
+    """
 
     sqnr_db: float | None
     cosine: float | None
@@ -308,6 +308,7 @@ class Fidelity:
     n: int | None = None
     slices: dict[str, SliceVerdict] = field(default_factory=dict)
     suspicious: str | None = None
+    held_out_agreement: float | None = None
 
 
 # ---------------------------------------------------------------- the verdict
@@ -356,12 +357,17 @@ class BaselineReport:
     metric: float | None
     metric_float: float | None
     agreement: Agreement | None
+    winner_speedup: Ratio | None
+    winner_metric: float | None
     summary: str
 
 
 @dataclass(frozen=True)
 class DeployReport:
-    """The document that ``deploy --json`` prints and a bundle keeps (``edgekit.deploy/1``)."""
+    """The document that ``deploy --json`` prints and a bundle keeps (``edgekit.deploy/1``).
+
+    ``timed_input``: the shape of each input that the latencies belong to, None when nothing was measured.
+    """
 
     model: dict[str, JSON]
     target: str
@@ -376,6 +382,7 @@ class DeployReport:
     request: dict[str, JSON]
     tools: dict[str, str]
     n_compared: int
+    timed_input: dict[str, JSON] | None
     bundle: str | None
     wall_s: float
     peak_rss_bytes: int | None

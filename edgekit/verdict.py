@@ -6,7 +6,7 @@ fastest the one closest to float wins, then the smallest.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -48,36 +48,33 @@ def choose(
 
     limited = [_within_limit(row, max_latency) for row in rows]
     accepted = [row for row in limited if row.accepted]
-    floats = [row for row in accepted if is_full_precision(row.candidate)]
     challengers = [row for row in accepted if not is_full_precision(row.candidate)]
-    if not accepted:
-        return Choice(tuple(limited), None, "no candidate, float included, met the gates")
-    if explicit_precision:
-        floats = []
-        if not challengers:
-            return Choice(tuple(limited), None, "no target accepts the precision that was asked for")
-    if not any(row.latency_s for row in accepted):
-        return _unmeasured(limited, floats, challengers, objective)
+    floats = [] if explicit_precision else [row for row in accepted if is_full_precision(row.candidate)]
+    pool = [*floats, *challengers]
+    if not pool:
+        return Choice(tuple(limited), None, _why_nothing(limited, explicit_precision=explicit_precision))
     if objective == "size":
-        return _smallest(limited, accepted)
+        best = min(pool, key=lambda row: (row.size_bytes or 0, _p50(row)))
+        return Choice(tuple(limited), best.id, f"the smallest of {len(pool)} that hold every gate ({best.size_bytes} bytes)")
+    if not any(row.latency_s for row in pool):
+        best = pool[0]
+        why = "float is kept: without a measurement nothing is known to be faster"
+        return Choice(tuple(limited), best.id, why if floats else "the likeliest that holds every gate; its speed was not measured")
     if not floats:
-        best, why = _best(challengers)
-        return Choice(tuple(limited), best.id, why)
-    incumbent = min(floats, key=_p50)
-    faster: list[CandidateReport] = []
-    kept: dict[str, str] = {}
-    for row in challengers:
-        ratio = speedup(measured[incumbent.id].rounds, measured[row.id].rounds)
-        if ratio.ci95[0] > FASTER:
-            faster.append(row)
-        else:
-            kept[row.id] = f"right, but not faster: {describe(ratio)} of {incumbent.id}"
-    finished = tuple(replace(row, reason=kept[row.id]) if row.id in kept else row for row in limited)
+        best, tied = _best(challengers)
+        return Choice(tuple(limited), best.id, f"the fastest of {len(pool)} that hold every gate{_of_float(best)}{tied}")
+    incumbent, _ = _best(floats)
+    ratios = {row.id: speedup(measured[incumbent.id].rounds, measured[row.id].rounds) for row in challengers}
+    faster = [row for row in challengers if ratios[row.id].ci95[0] > FASTER]
+    kept = {row.id for row in challengers if row not in faster}
+    finished = tuple(
+        replace(row, reason=f"right, but not faster: {describe(ratios[row.id])} of {incumbent.id}") if row.id in kept else row
+        for row in limited
+    )
     if not faster:
-        return Choice(finished, incumbent.id, _why_float(finished, incumbent))
-    best, why = _best(faster)
-    ratio = speedup(measured[incumbent.id].rounds, measured[best.id].rounds)
-    return Choice(finished, best.id, f"{describe(ratio)} of {incumbent.id}, and holds every gate{why and '; ' + why}")
+        return Choice(finished, incumbent.id, _why_float(finished, incumbent, kept))
+    best, tied = _best(faster)
+    return Choice(finished, best.id, f"{describe(ratios[best.id])} of {incumbent.id}, and holds every gate{tied}")
 
 
 def describe(ratio: Ratio) -> str:
@@ -101,45 +98,45 @@ def _within_limit(row: CandidateReport, limit: LatencyLimit | None) -> Candidate
 
 
 def _best(rows: Sequence[CandidateReport]) -> tuple[CandidateReport, str]:
-    """The fastest; among ties (3 %) the closest to float, then the smallest."""
+    """The fastest; among ties (3 %) the closest to float, then the smallest. With the sentence that says so, if there are any."""
     fastest = min(rows, key=_p50)
     ties = [row for row in rows if _p50(row) <= FASTER * _p50(fastest)]
-    best = max(ties, key=lambda row: (_sqnr(row), -(row.size_bytes or 0)))
+    best = max(ties, key=lambda row: (_closeness_db(row), -(row.size_bytes or 0)))
     if len(ties) == 1:
         return best, ""
-    return best, f"as fast as {', '.join(r.id for r in ties if r is not best)} within 3 %, and closer to float or smaller"
+    return best, f"; as fast as {', '.join(r.id for r in ties if r is not best)} within 3 %, and closer to float or smaller"
 
 
-def _sqnr(row: CandidateReport) -> float:
-    if row.fidelity is None or row.fidelity.sqnr_db is None:
-        return float("inf") if row.fidelity is not None and row.fidelity.agreement == 1 else float("-inf")
+def _closeness_db(row: CandidateReport) -> float:
+    """The SQNR; infinite where the outputs are exactly float's, minus infinite where it has no value."""
+    if row.fidelity is None:
+        return float("-inf")
+    if row.fidelity.sqnr_db is None:
+        return float("inf") if row.fidelity.cosine == 1 else float("-inf")
     return row.fidelity.sqnr_db
 
 
-def _smallest(rows: Sequence[CandidateReport], accepted: Sequence[CandidateReport]) -> Choice:
-    best = min(accepted, key=lambda row: (row.size_bytes or 0, _p50(row)))
-    return Choice(tuple(rows), best.id, f"the smallest of {len(accepted)} that hold every gate ({best.size_bytes} bytes)")
+def _of_float(row: CandidateReport) -> str:
+    return f": {describe(row.speedup_vs_own_float)} of float" if row.speedup_vs_own_float else ""
 
 
-def _unmeasured(
-    rows: Sequence[CandidateReport], floats: Sequence[CandidateReport], challengers: Sequence[CandidateReport], objective: str
-) -> Choice:
-    """Nothing was measured (no device): size decides where asked; otherwise float, or the likeliest of an explicit precision."""
-    if objective == "size":
-        return _smallest(rows, [*floats, *challengers])
-    if floats:
-        return Choice(tuple(rows), floats[0].id, "float is kept: without a measurement nothing is known to be faster")
-    return Choice(tuple(rows), challengers[0].id, "the likeliest of the precision asked for; its speed was not measured")
+def _why_nothing(rows: Sequence[CandidateReport], *, explicit_precision: bool) -> str:
+    if not explicit_precision:
+        return "no candidate, float included, holds every gate"
+    tried = [row for row in rows if not is_full_precision(row.candidate) and row.stage != "rejected"]
+    return "nothing of the precision that was asked for " + ("holds every gate" if tried else "can be tried")
 
 
-def _why_float(rows: Sequence[CandidateReport], incumbent: CandidateReport) -> str:
-    right = [row for row in rows if not is_full_precision(row.candidate) and row.reason.startswith("right, but not faster")]
+def _why_float(rows: Sequence[CandidateReport], incumbent: CandidateReport, kept: Collection[str]) -> str:
     wrong = [
-        row for row in rows if not is_full_precision(row.candidate) and row.stage in ("judged", "measured") and row not in right
+        row for row in rows if not row.accepted and row.stage in ("judged", "measured") and not is_full_precision(row.candidate)
     ]
+    failed = [row for row in rows if row.stage == "built"]
     parts = []
-    if right:
-        parts.append(f"{len(right)} candidate{'s are' if len(right) > 1 else ' is'} right but not faster")
+    if kept:
+        parts.append(f"{len(kept)} candidate{'s are' if len(kept) > 1 else ' is'} right but not faster")
     if wrong:
         parts.append(f"{len(wrong)} {'do' if len(wrong) > 1 else 'does'} not hold the gates")
+    if failed:
+        parts.append(f"{len(failed)} could not be run or scored")
     return f"{incumbent.id} is kept: {', '.join(parts) or 'there was nothing else to try'}"

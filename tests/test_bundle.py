@@ -16,11 +16,14 @@ import numpy as np
 import pytest
 from support.bundles import onnx_artifact, small_bundle
 from support.reports import FLOAT, full_report, measurement, request
+from support.schemas import validator
 
-from edgekit.bundle import MANIFEST, check_bundle, check_output, read_bundle, read_measurements, write_bundle
+from edgekit import bundle as bundle_module
+from edgekit.bundle import MANIFEST, check_bundle, check_calibration, check_output, read_bundle, read_measurements, write_bundle
 from edgekit.errors import IntegrityError, OutputError
 from edgekit.manifest import self_hash
-from edgekit.types import Artifact, Runner, TensorMap, TensorSpec, sha256_file
+from edgekit.types import Artifact, DeployReport, Runner, TensorMap, TensorSpec, sha256_file
+from edgekit.values import sha256_json
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +189,7 @@ def test_the_example_speaks_the_models_layout(tmp_path: Path) -> None:
 # ---------------------------------------------------------------- where it goes
 def test_an_older_bundle_is_replaced_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
     out = small_bundle(tmp_path / "out", tmp_path / "work")
-    (out / "stale").write_text("x")
+    (out / "README.md").write_text("damaged")  # it is listed, so it is nobody's work
     assert small_bundle(tmp_path / "out", tmp_path / "work") == out
     check_bundle(out)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "work"]
@@ -203,6 +206,54 @@ def test_a_foreign_folder_needs_force(tmp_path: Path) -> None:
     assert (out / "thesis.tex").read_text() == "x"
     check_bundle(small_bundle(out, tmp_path / "work", force=True))
     assert not (out / "thesis.tex").exists()
+
+
+@pytest.mark.parametrize("name", ["thesis.txt", "artifact/notes/thesis.txt", ".hidden"])
+def test_a_file_that_the_manifest_does_not_list_needs_force(bundle: Path, tmp_path: Path, name: str) -> None:
+    (bundle / name).parent.mkdir(exist_ok=True)
+    (bundle / name).write_text("years of work")
+    with pytest.raises(OutputError, match="not a bundle's") as error:
+        check_output(bundle)
+    assert repr(name) in error.value.why
+    assert "--force" in error.value.hint
+    with pytest.raises(OutputError):
+        small_bundle(bundle, tmp_path / "work")
+    assert (bundle / name).read_text() == "years of work"
+    assert check_output(bundle, force=True) == bundle
+
+
+def test_links_are_foreign_and_empty_folders_are_not(bundle: Path, tmp_path: Path) -> None:
+    (bundle / "empty" / "deeper").mkdir(parents=True)
+    assert check_output(bundle) == bundle
+    (bundle / "data").symlink_to(tmp_path)
+    with pytest.raises(OutputError, match="does not list 'data'"):
+        check_output(bundle)
+
+
+@pytest.mark.parametrize(
+    "manifest", ["", "[]", '{"schema": "edgekit.bundle/2", "files": {}}', '{"schema": "edgekit.bundle/1", "files": 3}']
+)
+def test_any_edgekit_json_is_not_enough(tmp_path: Path, manifest: str) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / MANIFEST).write_text(manifest)
+    with pytest.raises(OutputError, match="not a bundle"):
+        check_output(out)
+
+
+def test_a_file_that_comes_while_the_bundle_is_written_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = small_bundle(tmp_path / "out", tmp_path / "work")
+    listing = bundle_module._listing
+
+    def listing_then_thesis(folder: Path) -> Any:
+        (out / "thesis.txt").write_text("years of work")
+        return listing(folder)
+
+    monkeypatch.setattr(bundle_module, "_listing", listing_then_thesis)
+    with pytest.raises(OutputError, match="thesis"):
+        small_bundle(out, tmp_path / "work")
+    assert (out / "thesis.txt").read_text() == "years of work"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "work"]
 
 
 def test_home_and_the_working_directory_are_never_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,6 +290,80 @@ def test_a_failed_write_leaves_the_old_bundle(tmp_path: Path, monkeypatch: pytes
     assert (out / MANIFEST).read_bytes() == before
     check_bundle(out)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "work"]
+
+
+@pytest.mark.parametrize("moment", ["made", "retired", "renamed", "removing"])
+def test_ctrl_c_leaves_a_whole_bundle_and_nothing_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
+    out = small_bundle(tmp_path / "out", tmp_path / "work")
+    rename, mkdir, rmtree = Path.rename, Path.mkdir, shutil.rmtree
+    interrupted: list[str] = []
+
+    def interrupt(*, when: bool) -> None:
+        if when and not interrupted:
+            interrupted.append(moment)
+            raise KeyboardInterrupt
+
+    def renaming(self: Path, target: Path) -> Path:
+        done = rename(self, target)
+        interrupt(when=(moment == "retired" and target.name == "bundle") or (moment == "renamed" and self.name.endswith(".tmp")))
+        return done
+
+    def making(self: Path, *arguments: Any, **options: Any) -> None:
+        mkdir(self, *arguments, **options)
+        interrupt(when=moment == "made" and self.name.endswith(".old"))
+
+    def removing(path: Path, *arguments: Any, **options: Any) -> None:
+        if moment == "removing" and str(path).endswith(".old"):
+            next(p for p in Path(path).rglob("*") if p.is_file()).unlink(missing_ok=True)
+            interrupt(when=True)
+        rmtree(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "rename", renaming)
+    monkeypatch.setattr(Path, "mkdir", making)
+    monkeypatch.setattr(shutil, "rmtree", removing)
+    with pytest.raises(KeyboardInterrupt):
+        small_bundle(out, tmp_path / "work")
+    assert interrupted == [moment]
+    check_bundle(out)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "work"]
+
+
+# ---------------------------------------------------------------- the calibration manifest
+def calibrated(n_fit: int) -> DeployReport:
+    """A report whose calibration manifest has a hash for each feed, as a real one has."""
+    hashes = [f"{i:064x}" for i in range(n_fit + 8)]
+    lists = {"fit": hashes[:n_fit], "held_out": hashes[n_fit:]}
+    return replace(full_report(), calibration={"kind": "npz", "n_fit": n_fit, "n_held_out": 8, "samples": None, **lists})
+
+
+def test_the_hashes_of_the_feeds_stand_in_the_manifest_once(tmp_path: Path) -> None:
+    report = calibrated(32)
+    assert report.calibration is not None
+    out = small_bundle(tmp_path / "out", tmp_path / "work", report=report)
+    text = (out / MANIFEST).read_text()
+    assert all(text.count(value) == 1 for name in ("fit", "held_out") for value in report.calibration[name])
+    read = read_bundle(out)
+    assert read.calibration == report.calibration
+    short = {"kind": "npz", "n_fit": 32, "n_held_out": 8, "samples": None}
+    digests = {f"{name}_sha256": sha256_json(report.calibration[name]) for name in ("fit", "held_out")}
+    assert read.report.calibration == {**short, **digests}
+    assert next(step for step in read.provenance if step.step == "calibrate").effective == {**short, **digests}
+    assert read.report == replace(report, bundle=".", calibration={**short, **digests})
+    validator("deploy").validate(json.loads(text)["report"])
+
+
+def test_too_many_feeds_are_refused_before_slow_work_and_the_most_that_fit_are_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundle_module, "MAX_JSON_BYTES", bundle_module._RESERVED_BYTES + 100_000)
+    with pytest.raises(OutputError, match=r"hashes of 2008 calibration feeds do not fit") as error:
+        check_calibration(calibrated(2000).calibration)
+    fit = int(error.value.hint.split(": ")[1].split()[0])
+    small_bundle(tmp_path / "out", tmp_path / "work", report=calibrated(fit - 8 - 10))
+    with pytest.raises(OutputError, match="do not fit"):
+        small_bundle(tmp_path / "other", tmp_path / "work", report=calibrated(fit + 10))
+    assert not (tmp_path / "other").exists()
+    check_calibration(None)
 
 
 def test_unsafe_artifact_names_never_reach_a_bundle(tmp_path: Path) -> None:
@@ -281,6 +406,11 @@ def _fifo(bundle: Path) -> None:
 def _manifest_fifo(bundle: Path) -> None:
     (bundle / MANIFEST).unlink()
     os.mkfifo(bundle / MANIFEST)
+
+
+def _manifest_folder(bundle: Path) -> None:
+    (bundle / MANIFEST).unlink()
+    (bundle / MANIFEST).mkdir()
 
 
 def _manifest_link(bundle: Path) -> None:
@@ -330,6 +460,7 @@ ATTACKS: dict[str, Callable[[Path], object]] = {
     "pipe": _fifo,
     "manifest by pipe": _manifest_fifo,
     "manifest by link": _manifest_link,
+    "manifest a folder": _manifest_folder,
     "manifest gone": lambda b: (b / MANIFEST).unlink(),
     "manifest huge": _huge_manifest,
     "manifest empty": _raw(""),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import hashlib
 import signal
 import subprocess
@@ -102,6 +103,22 @@ def test_a_failed_build_leaves_nothing() -> None:
         cache.get_or_build("key", build)
     assert cache.usage().n_entries == 0
     assert cache.get_or_build("key", Builder())[2] is False
+
+
+def test_an_error_of_the_build_is_not_called_one_of_the_cache() -> None:
+    """A target that cannot read something says so itself; only a full disk is the cache's."""
+
+    def no_permission(out: Path) -> Artifact:
+        raise PermissionError(errno.EACCES, "Permission denied", "/opt/vendor/licence")
+
+    def full(out: Path) -> Artifact:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(PermissionError, match="licence"):
+        cache.get_or_build("key", no_permission)
+    with pytest.raises(OutputError, match="no space left"):
+        cache.get_or_build("key", full)
+    assert cache.usage().n_entries == 0
 
 
 @pytest.mark.parametrize("wrong", [{"m": "0" * 64}, {}, {"m": hashlib.sha256(b"x").hexdigest(), "n": "0" * 64}, {"../m": "0" * 64}])

@@ -51,7 +51,6 @@ samples = 100
 threads = 1
 budget = "120s"
 eval-on = "host"
-include-samples = 0
 output = "out"
 install = "/opt/models"
 json = true

@@ -29,6 +29,9 @@ def _softmax(x: np.ndarray, axis: int = -1) -> np.ndarray:
         ("unit", (lambda v: v / np.linalg.norm(v))(RNG.normal(size=(1, 384))).astype(np.float32), OutputKind("cosine")),
         ("hidden", RNG.normal(size=(1, 16, 384)).astype(np.float32), OutputKind("cosine")),
         ("ids", np.arange(5), OutputKind("argmax")),
+        ("token_logits", RNG.normal(size=(1, 40, 9)).astype(np.float32), OutputKind("argmax", -1)),
+        ("seg", RNG.normal(size=(1, 21, 16, 16)).astype(np.float32), OutputKind("argmax", 1)),
+        ("boxes", RNG.normal(size=(1, 4)).astype(np.float32), OutputKind("cosine")),
     ],
 )
 def test_how_an_output_is_compared_follows_from_what_float_returns(name: str, array: np.ndarray, expected: OutputKind) -> None:
@@ -89,12 +92,39 @@ def test_a_probability_agrees_by_its_decision() -> None:
     assert agreement.value == 0.5
 
 
-def test_an_empty_map_says_nothing() -> None:
+def test_two_empty_maps_agree_and_weigh_little() -> None:
     comparison = Comparison({"m": OutputKind("iou")})
-    comparison.add({"m": np.zeros((1, 1, 8, 8), np.float32)}, {"m": np.zeros((1, 1, 8, 8), np.float32)})
-    assert comparison.agreement() is None
+    nothing = np.zeros((1, 1, 8, 8), np.float32)
+    comparison.add({"m": nothing}, {"m": nothing})
+    assert comparison.agreement().value == 1  # type: ignore[union-attr]
+    something = np.ones((1, 1, 8, 8), np.float32)
+    comparison.add({"m": something}, {"m": nothing})
+    assert comparison.agreement().value == pytest.approx(1 / 65)  # type: ignore[union-attr]
 
 
 def test_prediction_agreement_counts_equal_ones() -> None:
     assert prediction_agreement(["a", "b", "c", "d"], ["a", "b", "x", "d"]).value == 0.75
     assert prediction_agreement(["a"], ["a", "b"]).value == 0.0
+
+
+def test_a_mask_of_infinities_is_compared_by_its_pattern_and_what_is_finite() -> None:
+    masked = np.float32([[1, -np.inf, 2]])
+    same = Comparison({"y": OutputKind("cosine")})
+    same.add({"y": masked}, {"y": np.float32([[1.1, -np.inf, 2]])})
+    assert same.sqnr_db is not None
+    assert not same.is_broken
+    moved = Comparison({"y": OutputKind("cosine")})
+    moved.add({"y": masked}, {"y": np.float32([[-np.inf, 1, 2]])})
+    assert moved.is_broken
+    assert moved.agreement().value == 0  # type: ignore[union-attr]
+
+
+def test_exact_outputs_are_the_closest_of_all() -> None:
+    exact, close = Comparison({"y": OutputKind("cosine")}), Comparison({"y": OutputKind("cosine")})
+    for _ in range(20):
+        values = RNG.normal(size=(1, 33)).astype(np.float32)
+        exact.add({"y": values}, {"y": values})
+        close.add({"y": values}, {"y": values + np.float32(1e-4)})
+    assert exact.cosine == 1
+    assert exact.agreement().value == 1  # type: ignore[union-attr]
+    assert exact.closeness_db > close.closeness_db

@@ -86,3 +86,38 @@ def test_a_score_that_is_not_a_number_is_refused() -> None:
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_float_beside_itself_always_holds(value: float) -> None:
     assert _judge(_score(value, a=(value, 3)), _score(value, a=(value, 3))).accepted
+
+
+def test_a_slice_that_vanished_is_refused() -> None:
+    judged = _judge(_score(0.95, dim=(0.95, 100), bright=(0.95, 900)), _score(0.95, bright=(0.95, 900)))
+    assert not judged.accepted
+    assert "slice 'dim'" in judged.reason
+
+
+def test_a_score_of_something_else_is_refused() -> None:
+    for other in (Score("loss", 0.9, False, 1000), _score(0.9, n=3)):
+        assert not _judge(_score(0.9), other).accepted
+
+
+def test_the_resolution_of_a_slice_needs_a_metric_that_counts() -> None:
+    error = Score("mae", 0.01, False, 10, {"few": SliceValue(0.01, 10)})
+    worse = Score("mae", 0.01, False, 10, {"few": SliceValue(0.19, 10)})
+    assert not _judge(error, worse).accepted
+
+
+def test_broken_outputs_are_refused_whatever_the_metric_says() -> None:
+    comparison = Comparison({"y": OutputKind("argmax"), "box": OutputKind("cosine")})
+    good = {"y": np.float32([[0, 1]]), "box": np.float32([[1, 2]])}
+    comparison.add(good, {**good, "box": np.float32([[np.nan, 2]])})
+    judged = judge(Gates(Drop(0.01)), comparison, Agreement(1.0, "predictions", 500), _score(0.9), _score(0.9))
+    assert not judged.accepted
+    assert "not finite" in judged.reason
+    assert judged.fidelity.held_out_agreement == 0
+
+
+def test_what_cannot_be_compared_is_refused() -> None:
+    assert not judge(Gates(Drop(0.01)), Comparison({}), None, None, None).accepted
+
+
+def test_an_agreement_that_is_not_a_number_is_refused() -> None:
+    assert not _judge(None, None, agreement=float("nan")).accepted

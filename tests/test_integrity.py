@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgekit.errors import IntegrityError
-from edgekit.integrity import FileEntry, check_tree, hash_file, is_safe_path, parse_json, read_json_file, walk
+from edgekit.integrity import MAX_JSON_BYTES, FileEntry, check_tree, hash_file, is_safe_path, parse_json, read_json_file, walk
 from edgekit.types import sha256_file
 
 
@@ -70,7 +70,7 @@ def test_other_json_is_read_as_it_is(document: object) -> None:
 
 
 def test_json_files_are_bounded(tmp_path: Path) -> None:
-    (tmp_path / "a.json").write_text(" " * (17 << 20))
+    (tmp_path / "a.json").write_text(" " * (MAX_JSON_BYTES + 1))
     with pytest.raises(IntegrityError, match="never read"):
         read_json_file(tmp_path / "a.json")
     with pytest.raises(IntegrityError, match="cannot read"):

@@ -41,7 +41,8 @@ def test_a_full_report_and_an_empty_one(manifest: Any) -> None:
     validator("deploy").validate(deploy_document())
     empty = DeployReport(
         model={}, target="onnx", profile="p", device=None, winner=None, reason="", candidates=(), calibration=None, evaluation=None,
-        baseline=None, request=to_json(request()), tools={}, n_compared=0, bundle=None, wall_s=0.0, peak_rss_bytes=None,
+        baseline=None, request=to_json(request()), tools={}, n_compared=0, timed_input=None, bundle=None,
+        wall_s=0.0, peak_rss_bytes=None,
     )  # fmt: skip
     validator("deploy").validate(to_json(empty))
     validator("bundle").validate(manifest)
@@ -73,6 +74,7 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
         "model",
         "device",
         "calibration",
+        "timed_input",
         "evaluation",
         "request",
         "requested",

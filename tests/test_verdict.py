@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -113,3 +115,24 @@ def test_without_a_measurement_float_is_kept() -> None:
     choice = _choose((_row(Float32(), None), None), (_row(Int8Static(), None), None))
     assert choice.winner == "onnx/float32"
     assert "nothing is known to be faster" in choice.reason
+
+
+def test_an_explicit_precision_by_size_is_not_float_either() -> None:
+    choice = _choose(
+        _pair(Float32(), 0.010, size=100), _pair(Int8Static(), 0.020, size=120), objective="size", explicit_precision=True
+    )
+    assert choice.winner == "onnx/int8"
+
+
+def test_every_choice_says_why() -> None:
+    explicit = _choose(_pair(Float32(), 0.010), _pair(Int8Static(), 0.020), explicit_precision=True)
+    assert "holds" in explicit.reason or "hold" in explicit.reason
+    crashed = _row(Int8Static(), None, accepted=False, why="fails when it is run (crash)")
+    choice = _choose(_pair(Float32(), 0.010), (replace(crashed, stage="built"), None))
+    assert "could not be run" in choice.reason
+
+
+def test_exactly_floats_outputs_win_a_tie() -> None:
+    exact, near = _pair(Int8Dynamic(), 0.00505), _pair(Int8Static(), 0.005, sqnr=60.0)
+    row = replace(exact[0], fidelity=Fidelity(None, 1.0, 1.0))
+    assert _choose(_pair(Float32(), 0.010), (row, exact[1]), near).winner == "onnx/int8-dynamic"

@@ -1,7 +1,10 @@
 """The lease: one user of a device at a time, by an advisory lock that the kernel drops when its holder dies.
 
-The file lies in a folder that everyone may write to, so nothing about it is taken on trust: no symbolic link is followed, it is
-created exclusively or opened without ``O_CREAT`` (the kernel's ``protected_regular`` denies that flag on other people's files
+Which folders a user may write to differs from system to system and from user to user (``/run/lock`` is root's alone on many), so
+the lock is taken in every one of them in which this user can open the file: two users then always meet in one.
+
+The files lie in folders that everyone may write to, so nothing about them is taken on trust: no symbolic link is followed, a file
+is created exclusively or opened without ``O_CREAT`` (the kernel's ``protected_regular`` denies that flag on other people's files
 there), and after locking the path must still name the locked file.
 """
 
@@ -14,20 +17,20 @@ import json
 import os
 import stat
 import time
-from typing import List, Optional, Tuple
+from typing import Dict, List, Optional
 
 from .errors import AgentError
 
 DIRECTORIES = ("/run/lock", "/tmp")  # noqa: S108 - the contract names them; the file is opened as the module's docstring says
 FILE_NAME = "edgekit.lease"
 _MAX_HOLDER_BYTES = 4096
+_CANNOT_OPEN = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.ENOSPC, errno.EDQUOT)
 
 
 def lease_directories() -> List[str]:
-    """Where the lease file may lie, best first. ``EDGEKIT_LEASE_DIR`` replaces them: for tests, and containers."""
+    """Where the lease files may lie, in the order of locking. ``EDGEKIT_LEASE_DIR`` replaces them: for tests, and containers."""
     override = os.environ.get("EDGEKIT_LEASE_DIR")
-    candidates = [override] if override else list(DIRECTORIES)
-    return [directory for directory in candidates if os.path.isdir(directory)]
+    return [override] if override else list(DIRECTORIES)
 
 
 class Lease:
@@ -35,12 +38,11 @@ class Lease:
 
     def __init__(self, directories: Optional[List[str]] = None) -> None:
         self._directories = lease_directories() if directories is None else directories
-        self._fd = -1
-        self._path = ""
+        self._locked: Dict[str, int] = {}  # {path: file descriptor}
 
     @property
     def held(self) -> bool:
-        return self._fd >= 0
+        return bool(self._locked)
 
     def acquire(self, purpose: str) -> None:
         """Take the lease now, or say who has it.
@@ -51,41 +53,55 @@ class Lease:
         """
         if self.held:
             return
-        while True:
-            fd, path = self._open()
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as problem:
-                holder = _read_holder(fd)
+        locked: Dict[str, int] = {}
+        try:
+            self._lock_all(locked)
+        except BaseException:
+            for fd in locked.values():
                 os.close(fd)
-                if problem.errno not in (errno.EWOULDBLOCK, errno.EACCES):
-                    raise
-                raise AgentError("busy", holder) from problem
-            if _still_names(path, fd):
-                self._fd, self._path = fd, path
-                _write_holder(path, purpose)
-                return
-            os.close(fd)  # replaced between open and lock: try the new one
+            raise
+        self._locked = locked
+        for path in locked:
+            _write_holder(path, purpose)
 
     def release(self) -> None:
-        if self.held:
-            _write_holder(self._path, None)
-            os.close(self._fd)
-            self._fd = -1
+        while self._locked:
+            path, fd = self._locked.popitem()
+            _write_holder(path, None)
+            os.close(fd)
 
-    def _open(self) -> Tuple[int, str]:
-        refused = "neither of %s exists" % " and ".join(DIRECTORIES)
+    def _lock_all(self, locked: Dict[str, int]) -> None:
+        """Fills ``locked``. Everyone goes in the same order, so of two who want the lease at once one gets it."""
+        refused: List[str] = []
         for directory in self._directories:
             path = os.path.join(directory, FILE_NAME)
+            if any(_still_names(path, fd) for fd in locked.values()):
+                continue  # two names of one folder
             try:
-                return _open_lease_file(path), path
+                locked[path] = _lock(path)
             except OSError as problem:
-                if problem.errno == errno.ELOOP:
-                    raise AgentError("integrity", "%s is a symbolic link" % path) from problem
-                if problem.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+                if problem.errno not in _CANNOT_OPEN:
                     raise
-                refused = "%s: %s" % (path, problem.strerror)
-        raise AgentError("disk", "no lease file can be made (%s)" % refused)
+                refused.append("%s: %s" % (path, problem.strerror))
+        if not locked:
+            raise AgentError("disk", "no lease file can be made (%s)" % ("; ".join(refused) or "no folder to make it in"))
+
+
+def _lock(path: str) -> int:
+    """A descriptor of the file that ``path`` names, locked."""
+    while True:
+        fd = _open_lease_file(path)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as problem:
+            holder = _read_holder(fd)
+            os.close(fd)
+            if problem.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                raise
+            raise AgentError("busy", holder) from problem
+        if _still_names(path, fd):
+            return fd
+        os.close(fd)  # replaced between open and lock: try the new one
 
 
 def _open_lease_file(path: str) -> int:
@@ -94,7 +110,14 @@ def _open_lease_file(path: str) -> int:
         fd = os.open(path, flags | os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
         os.fchmod(fd, 0o666)  # whatever the umask: other users must be able to take it later
     except FileExistsError:
-        fd = os.open(path, flags | os.O_RDONLY)
+        try:
+            fd = os.open(path, flags | os.O_RDONLY)
+        except FileNotFoundError:  # removed meanwhile
+            return _open_lease_file(path)
+        except OSError as problem:
+            if problem.errno == errno.ELOOP:
+                raise AgentError("integrity", "%s is a symbolic link" % path) from problem
+            raise
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         os.close(fd)
         raise AgentError("integrity", "%s is not a regular file" % path)

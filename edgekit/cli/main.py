@@ -138,6 +138,9 @@ def _show(error: EdgekitError, run: Run) -> None:
 
 
 def _show_interrupt(run: Run) -> int:
+    # CPython remembers a KeyboardInterrupt that was raised inside exec("..."), as dataclasses use it, and would end this process by
+    # signal although it was handled. Running any such string anew makes it forget.
+    exec("")  # noqa: S102
     click.echo("edgekit: interrupted", err=True)
     if run.as_json:
         print_json({**EdgekitError("interrupted").to_json(), "exit_code": INTERRUPTED})

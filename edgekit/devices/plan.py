@@ -17,6 +17,7 @@ class Timeouts:
     load_s: float = 120.0
     round_s: float = 300.0
     prepare_s: float = 3600.0
+    lease_s: float = 600.0
     toolchain_s: float = 900.0
 
 

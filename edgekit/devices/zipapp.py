@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import re
+import stat
 import zipfile
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 
-from ..errors import UsageError
+from ..errors import IntegrityError, UsageError
+from ..integrity import hash_file
 from ..state import cache_dir, private_dir, write_file
-from ..types import Runner, sha256_file
+from ..types import Runner
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _TARGET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\Z")
@@ -40,9 +43,20 @@ def build_zipapp(runners: Mapping[str, Runner]) -> Path:
     data = zipapp_bytes(runners)
     digest = hashlib.sha256(data).hexdigest()
     path = private_dir(cache_dir() / "agents") / f"{digest}.pyz"
-    if not path.is_file() or sha256_file(path) != digest:
+    if not _is_intact(path, digest, len(data)):
         write_file(path, data, mode=0o600)
     return path
+
+
+def _is_intact(path: Path, digest: str, size_bytes: int) -> bool:
+    """Whether ``path`` is our own regular file with that content: it will be run. No link is followed."""
+    try:
+        if hash_file(path, size_bytes) != digest:
+            return False
+    except IntegrityError:  # missing, a link, or of another size: it is written anew
+        return False
+    there = path.lstat()
+    return there.st_uid == os.getuid() and there.st_nlink == 1 and not stat.S_IMODE(there.st_mode) & 0o022
 
 
 def zipapp_bytes(runners: Mapping[str, Runner]) -> bytes:

@@ -213,7 +213,9 @@ def _evidence(report: DeployReport, row: CandidateReport) -> list[str]:
     if row.latency_s is not None:
         loop = f", loop {row.loop}" if row.loop else ""
         trust = f", trust: {row.trust}" if row.trust else ""
-        lines.append(f"speed: {row.latency_s.n} timed inferences interleaved with every other candidate's{loop}{trust}")
+        shapes = report.timed_input or {}
+        on = " on " + ", ".join(f"{name} {'x'.join(map(str, shape))}" for name, shape in shapes.items()) if shapes else ""
+        lines.append(f"speed: {row.latency_s.n} timed inferences{on}, interleaved with every other candidate's{loop}{trust}")
     else:
         lines.append(f"speed: not measured: {row.latency_reason or 'no reason was recorded'}")
     if row.agreement is not None:
@@ -249,6 +251,11 @@ def _print_baseline(baseline: BaselineReport, console: Console) -> None:
     if baseline.agreement is not None:
         parts.append(f"agreement {fraction(baseline.agreement.value)}")
     say(console, ", ".join(parts), indent=2, hanging=4)
+    if baseline.winner_speedup is not None:
+        line = f"the winner: {ratio_with_interval(baseline.winner_speedup)} the original's speed"
+        if baseline.winner_metric is not None:
+            line += f", metric {fraction(baseline.metric_float)} -> {fraction(baseline.winner_metric)}"
+        say(console, line, indent=2, hanging=4)
 
 
 def _print_next(report: DeployReport, console: Console) -> None:

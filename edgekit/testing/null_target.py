@@ -46,6 +46,7 @@ class NullTarget:
     name = "null"
     version = "1"
     supports_keep_float = True
+    stand_in = True  # what it measures is evidence of nothing: a winner of it is provisional
 
     def candidates(self, model: Model, site: Site) -> Sequence[Candidate]:
         if model.quantized:

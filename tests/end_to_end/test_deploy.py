@@ -174,7 +174,7 @@ def test_float_is_kept_for_the_small_net_and_the_reason_is_on_the_terminal(tmp_p
     ("extra", "said"),
     [
         (["--max-latency", "1us"], "over the limit"),
-        (["--precision", "w4"], "no target accepts"),
+        (["--precision", "w4"], "do not gain from this format"),
         (["--precision", "int8"], "needs calibration data"),
     ],
 )

@@ -98,11 +98,13 @@ def test_no_winner_says_why() -> None:
 def test_the_baseline_says_what_compression_bought() -> None:
     baseline = BaselineReport(
         model={}, speedup=Ratio(1.0, (0.98, 1.02)), size_ratio=1.0, zipped_ratio=0.29, metric=0.97, metric_float=0.98,
-        agreement=Agreement(0.97, "argmax", 100), summary="unstructured sparsity: 0 % faster, 71 % smaller zipped",
+        agreement=Agreement(0.97, "argmax", 100), winner_speedup=Ratio(1.8, (1.7, 1.9)), winner_metric=0.969,
+        summary="unstructured sparsity: 0 % faster, 71 % smaller zipped",
     )  # fmt: skip
     text = " ".join(printed(replace(REPORT, baseline=baseline), 80).split())
     assert "Baseline: unstructured sparsity: 0 % faster, 71 % smaller zipped" in text
     assert "1.00x [0.98..1.02] the original's speed" in text
+    assert "the winner: 1.80x [1.70..1.90] the original's speed, metric 0.980 -> 0.969" in text
     assert "zipped 0.29" in text
 
 

@@ -62,7 +62,7 @@ def row(candidate: Candidate, *, accepted: bool) -> CandidateReport:
         accepted=accepted,
         reason="" if accepted else "accuracy falls",
         candidate=candidate,
-        fidelity=Fidelity(31.0, 0.999, 0.99, "accuracy", 0.97, 0.975, True, 1000, {"dim": DIM}, "the metric is blind"),
+        fidelity=Fidelity(31.0, 0.999, 0.99, "accuracy", 0.97, 0.975, True, 1000, {"dim": DIM}, "the metric is blind", 0.98),
         agreement=Agreement(0.99, "predictions", 1000),
         quality_measured_on="host",
         latency_s=Latency(0.001, 0.0011, 0.0012, 0.0013, 0.001, 4, (0.0009, 0.0011)),
@@ -91,10 +91,13 @@ def full_report(*, asked: Any = None, winner: Winner | None = Winner("onnx/float
         candidates=(row(FLOAT, accepted=True), row(STATIC, accepted=False)),
         calibration={"n_fit": 192, "n_held_out": 48, "samples": 100},
         evaluation={"n": 1000, "digest": "cd" * 32},
-        baseline=BaselineReport({"name": "b.onnx"}, Ratio(1.0, (0.9, 1.1)), 1.0, 0.4, 0.97, 0.975, agreement, "0 % faster"),
+        baseline=BaselineReport(
+            {"name": "b.onnx"}, Ratio(1.0, (0.9, 1.1)), 1.0, 0.4, 0.97, 0.975, agreement, Ratio(1.0, (0.9, 1.1)), 0.97, "0 % faster"
+        ),
         request=to_json(asked or request()),
         tools={"edgekit-sdk": "0.1.0", "onnxruntime": "1.0"},
         n_compared=1,
+        timed_input={"x": [1, 1, 8, 8]},
         bundle="out",
         wall_s=12.5,
         peak_rss_bytes=100_000_000,

@@ -111,6 +111,7 @@ REPORT = DeployReport(
     request={},
     tools={},
     n_compared=3,
+    timed_input={"image": [1, 1, 28, 28]},
     bundle="/tmp/a place/digits-onnx-edgekit",
     wall_s=12.34,
     peak_rss_bytes=None,
