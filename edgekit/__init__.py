@@ -18,43 +18,63 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from .api import build, deploy
     from .bundle import check_bundle, read_bundle
+    from .cache import clear as clear_cache
+    from .cache import usage as cache_usage
+    from .demo import demo_models
+    from .devices.inventory import probe_device
+    from .doctor import diagnose
     from .errors import EdgekitError
     from .inspect import inspect_model
-    from .install import install
+    from .installation import install
     from .model import load_model
+    from .profiles import load_profiles
     from .profiling import profile
     from .request import DeployRequest
-    from .targets import Target, get_target
+    from .targets import Target, get_target, registry
 
+#: Where each public name lives: ``module:attribute``.
+_HOMES = {
+    "DeployRequest": "request:DeployRequest",
+    "EdgekitError": "errors:EdgekitError",
+    "Target": "targets:Target",
+    "build": "api:build",
+    "cache_usage": "cache:usage",
+    "check_bundle": "bundle:check_bundle",
+    "clear_cache": "cache:clear",
+    "demo_models": "demo:demo_models",
+    "deploy": "api:deploy",
+    "diagnose": "doctor:diagnose",
+    "get_target": "targets:get_target",
+    "inspect_model": "inspect:inspect_model",
+    "install": "installation:install",
+    "load_model": "model:load_model",
+    "load_profiles": "profiles:load_profiles",
+    "probe_device": "devices.inventory:probe_device",
+    "profile": "profiling:profile",
+    "read_bundle": "bundle:read_bundle",
+    "registry": "targets:registry",
+}
 __all__ = [
     "DeployRequest",
     "EdgekitError",
     "Target",
     "build",
+    "cache_usage",
     "check_bundle",
+    "clear_cache",
+    "demo_models",
     "deploy",
+    "diagnose",
     "get_target",
     "inspect_model",
     "install",
     "load_model",
+    "load_profiles",
+    "probe_device",
     "profile",
     "read_bundle",
+    "registry",
 ]
-
-_HOMES = {
-    "DeployRequest": "request",
-    "EdgekitError": "errors",
-    "Target": "targets",
-    "build": "api",
-    "check_bundle": "bundle",
-    "deploy": "api",
-    "get_target": "targets",
-    "inspect_model": "inspect",
-    "install": "install",
-    "load_model": "model",
-    "profile": "profiling",
-    "read_bundle": "bundle",
-}
 
 
 def __getattr__(name: str) -> Any:
@@ -62,7 +82,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'edgekit' has no attribute {name!r}")
     import importlib
 
-    return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+    module, _, attribute = _HOMES[name].partition(":")
+    return getattr(importlib.import_module(f".{module}", __name__), attribute)
 
 
 def __dir__() -> list[str]:

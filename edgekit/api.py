@@ -139,7 +139,7 @@ def _hand_over(outcome: Outcome, output: Path, install: str | Path | None, *, fo
         force=force,
     )
     if install is not None:
-        from .install import install as install_bundle
+        from .installation import install as install_bundle
 
         install_bundle(output, Path(install))
     return report

@@ -1,4 +1,4 @@
-"""Where a bundle may be written, and how it takes the place of an older one: nobody's work is removed, and nothing is left beside."""
+"""Where a bundle may be written, and how it replaces an older one: nobody's work is removed, and nothing is left beside it."""
 
 from __future__ import annotations
 

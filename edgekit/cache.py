@@ -85,7 +85,11 @@ def get_or_build(key: JSON, build: Callable[[Path], Artifact]) -> tuple[Artifact
 
 
 def usage() -> Usage:
-    """How many candidates are kept, and their size on disk."""
+    """How many candidates are kept, and their size on disk.
+
+    Raises:
+        OutputError: the cache folder cannot be made or is not this user's.
+    """
     root = _root()
     places = list(_entries(root))
     return Usage(root, len(places), sum(_size_bytes(place) for place in places))

@@ -27,6 +27,9 @@ def demo_models() -> tuple[DemoModel, ...]:
     """Two nets that read handwritten digits (float32 images, 1x1x28x28 in [0, 1]).
 
     The first has arithmetic enough for fewer bits to pay; the second is so small that it has not.
+
+    Raises:
+        Nothing: the files are part of the package, and are not opened here.
     """
     titles = {
         "digits-wide": "a residual net, heavy enough for fewer bits to pay",

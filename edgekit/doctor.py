@@ -53,7 +53,11 @@ class Finding:
 
 
 def diagnose(root: Path = Path("/")) -> list[Finding]:
-    """Every finding, in the order of a report. ``root`` is where /proc and /sys are looked for."""
+    """Every finding, in the order of a report. ``root`` is where /proc and /sys are looked for.
+
+    Raises:
+        Nothing: what cannot be read is a finding.
+    """
     checks: tuple[Callable[[], Iterator[Finding]], ...] = (
         _python,
         _core_packages,

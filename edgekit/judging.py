@@ -73,13 +73,34 @@ def view_float(
         seen: hashes of the feeds that calibration has seen; the evaluation is refused one of them.
 
     Raises:
+        DataError: the model's own runtime refuses a feed.
         ModelError: an output of the model itself is nowhere a finite number.
     """
+    predict = _or_whose_fault(predict, synthetic=synthetic)
     outputs = StoredOutputs(folder)
     for index, feed in enumerate(feeds):
         outputs.append(_require_numbers(predict(feed), index))
     score, evaluated = _score(predict, evaluation, seen)
     return FloatView(feeds, synthetic, outputs, output_kinds(list(islice(outputs, KIND_FEEDS))), score, evaluated)
+
+
+def _or_whose_fault(predict: Predict, *, synthetic: bool) -> Predict:
+    """Float refuses a feed: that is the feed's fault, or of the sizes that were chosen for free axes; not the device's."""
+
+    def run(feed: Feed) -> dict[str, Array]:
+        try:
+            return predict(feed)
+        except DeviceRunError as problem:
+            failure = failure_of(problem)
+            if failure.kind != "error":
+                raise
+            shapes = ", ".join(f"{name} {'x'.join(map(str, array.shape))}" for name, array in feed.items())
+            hint = "look for values that are out of range, or a size that the model does not take"
+            if synthetic:
+                hint = "free axes got a size of edgekit's choosing: fix them with --shape, or give samples with --calib"
+            raise DataError(f"the model does not run on an input of {shapes}", why=failure.message, hint=hint) from problem
+
+    return run
 
 
 def _require_numbers(outputs: dict[str, Array], index: int) -> dict[str, Array]:

@@ -33,3 +33,12 @@ def test_the_examples_of_a_module_do_what_they_show(name: str) -> None:
 
 def test_the_public_functions_have_examples() -> None:
     assert {"edgekit.api", "edgekit.model", "edgekit.profiling"} <= set(_with_examples())
+
+
+def test_every_public_name_is_there_and_stays_what_it_is() -> None:
+    """Importing a submodule must not shadow a function of the same name."""
+    for name in MODULES:
+        _load(name)
+    for name in edgekit.__all__:
+        assert not isinstance(getattr(edgekit, name), ModuleType), name
+    assert set(edgekit.__all__) == set(edgekit._HOMES)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..errors import DependencyError, UnknownNameError
+from ..types import DeviceFacts
 from .transport import Transport, local_transport
 
 
@@ -36,3 +37,16 @@ def open_device(spec: str | None) -> Device:
             hint="run edgekit on the device itself with --device local, or leave --device out to build only",
         )
     raise UnknownNameError("device", spec, ["local"])
+
+
+def probe_device(spec: str | None = None) -> DeviceFacts:
+    """What the device called ``spec`` is, read now; this machine unless said.
+
+    Raises:
+        UnknownNameError, DependencyError: as for :func:`open_device`.
+        DeviceUnavailableError: it does not answer.
+    """
+    from .session import AgentSession
+
+    with AgentSession(open_device(spec).transport, {}) as session:
+        return session.probe()

@@ -199,3 +199,15 @@ def test_an_option_that_cannot_be_read(place: Place, option: str, value: str) ->
     shown = edgekit("deploy", place.model, "--target", "onnx", option, value)
     assert shown.returncode == 2, shown.stderr
     assert option in shown.stderr or value in shown.stderr
+
+
+def test_values_that_the_model_does_not_take_are_the_datas_fault(place: Place) -> None:
+    table = onnx.numpy_helper.from_array(np.zeros((10, 4), np.float32), "table")
+    graph = helper.make_graph(
+        [helper.make_node("Gather", ["table", "ids"], ["y"])], "g",
+        [helper.make_tensor_value_info("ids", TensorProto.INT64, [1, 3])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 3, 4])], [table],
+    )  # fmt: skip
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), place.model)
+    np.savez(place.calib, ids=np.arange(150, dtype=np.int64).reshape(50, 3))
+    _refused(place, 4, "ids 1x3", args=[place.model, "--target", "onnx", "--calib", place.calib])

@@ -9,10 +9,10 @@ import pytest
 from support.bundles import small_bundle
 from support.reports import full_report
 
-from edgekit import install as install_module
+from edgekit import installation as install_module
 from edgekit.bundle import MANIFEST, check_bundle
 from edgekit.errors import IntegrityError, OutputError
-from edgekit.install import install
+from edgekit.installation import install
 
 
 @pytest.fixture(scope="module")
