@@ -87,13 +87,31 @@ def _folder_on_path(folder: Path) -> Iterator[None]:
 
 def explain(problem: BaseException, code: Path | Callable[..., Any] | None) -> str:
     """``ValueError: text, at file.py:12``: what was raised and the last line of ``code``'s file that was on the way to it."""
-    text = " ".join(str(problem).split())[:300]
+    text = " ".join(_text_of(problem).split())[:300]
     said = f"{type(problem).__name__}: {text}" if text else type(problem).__name__
     if isinstance(problem, SyntaxError) and problem.filename:
         return f"{said}, at {Path(problem.filename).name}:{problem.lineno}"
     frames = traceback.extract_tb(problem.__traceback__)
-    file_name = str(code) if isinstance(code, Path) else getattr(getattr(code, "__code__", None), "co_filename", None)
-    of_the_file = [frame for frame in frames if frame.filename == file_name] or list(frames)
-    if not of_the_file:
-        return said
-    return f"{said}, at {Path(of_the_file[-1].filename).name}:{of_the_file[-1].lineno}"
+    where = line_of(problem, code) or (f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "")
+    return f"{said}, at {where}" if where else said
+
+
+def line_of(problem: BaseException, code: Path | Callable[..., Any] | None) -> str:
+    """``file.py:12``: the last line of ``code``'s file on the way to ``problem``; of a function that was not even entered, where
+    it is defined. Empty where its file is not known.
+    """
+    compiled = getattr(code, "__code__", None)
+    file_name = str(code) if isinstance(code, Path) else getattr(compiled, "co_filename", None)
+    if file_name is None:
+        return ""
+    lines = [frame.lineno for frame in traceback.extract_tb(problem.__traceback__) if frame.filename == file_name]
+    if lines:
+        return f"{Path(file_name).name}:{lines[-1]}"
+    return f"{Path(file_name).name}:{compiled.co_firstlineno}" if compiled is not None else ""
+
+
+def _text_of(problem: BaseException) -> str:
+    try:
+        return str(problem)
+    except (Exception, SystemExit) as second:  # noqa: BLE001  __str__ is the user's code too; what it raises is told in its place
+        return f"its text cannot be had, __str__ raises {type(second).__name__}"

@@ -7,14 +7,15 @@ the original model's names and dtypes. What it returns is described in :mod:`edg
 from __future__ import annotations
 
 import hashlib
+import inspect
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, overload
 
 import numpy as np
 
-from .coderef import explain, is_reference
+from .coderef import explain, is_reference, line_of
 from .errors import DataError, EdgekitError, ModelError, UsageError
 from .feed_checks import hash_feed, sample_hashes
 from .feed_source import Source
@@ -70,14 +71,14 @@ def open_evaluation(
     Raises:
         UnknownNameError: no such metric.
         UsageError: labelled data without a metric, a function with one, or a code reference that was not resolved.
-        DataError: the data or labels are broken or do not fit the model.
+        DataError: the data or labels are broken or do not fit the model, or the function does not take ``predict``.
     """
     if callable(source):
         if metric is not None:
             raise UsageError(
                 "a metric was given beside a function", why="the function computes its own", hint="leave the metric out"
             )
-        return FunctionEvaluation(source)
+        return FunctionEvaluation(source, [spec.name for spec in inputs])
     if isinstance(source, str) and is_reference(source):
         raise UsageError(f"{source!r} is code", hint="pass edgekit.coderef.load_function(...) of it if it may run")
     if not isinstance(source, (str, Path)):
@@ -148,16 +149,21 @@ class LabelledEvaluation:
 class FunctionEvaluation:
     """A function of the user's own, ``function(predict) -> dict``."""
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., Any], input_names: Sequence[str]) -> None:
         self.name = str(getattr(function, "__name__", type(function).__name__))
         self._function = function
+        self._wanted = f"give predict one feed, {{{', '.join(f'{name!r}: array' for name in input_names)}}}, or a list of feeds"
+        _require_one_parameter(function, self.name, self._wanted)
         self._manifest: dict[str, JSON] = {"kind": "function", "metric": None, "n": None, "feeds_sha256": None}
 
     def score(self, predict: Predict) -> Score:
         recorder = predict if isinstance(predict, Guarded) else Guarded(predict, frozenset())
         before = len(recorder.hashes)
         try:
-            result = self._function(recorder)
+            result = self._function(lambda feeds: recorder(self._feeds(feeds)))
+        except DataError as problem:  # what predict says of a feed: the line that called it belongs to that
+            why = f"{problem.why}, at {line_of(problem, self._function)}".removeprefix(", ")
+            raise DataError(problem.what, why=why, hint=problem.hint) from problem
         except EdgekitError:
             raise
         except (Exception, SystemExit) as problem:
@@ -167,8 +173,38 @@ class FunctionEvaluation:
         self._manifest = {"kind": "function", "metric": score.name, "n": len(hashes), "feeds_sha256": _digest(hashes)}
         return score
 
+    def _feeds(self, feeds: Any) -> Any:
+        """What was given to predict, if it is a feed or several of them."""
+        if isinstance(feeds, Mapping):
+            return feeds
+        if isinstance(feeds, (np.ndarray, str)) or not isinstance(feeds, Iterable):
+            raise DataError(f"predict was given a {type(feeds).__name__}", hint=self._wanted)
+        return self._each(feeds)
+
+    def _each(self, feeds: Iterable[Any]) -> Iterator[Feed]:
+        for feed in feeds:
+            if not isinstance(feed, Mapping):
+                raise DataError(f"predict was given several feeds, one of which is a {type(feed).__name__}", hint=self._wanted)
+            yield feed
+
     def manifest(self) -> dict[str, JSON]:
         return dict(self._manifest)
+
+
+def _require_one_parameter(function: Callable[..., Any], name: str, wanted: str) -> None:
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return  # one written in C does not say; calling it will
+    try:
+        signature.bind(None)
+    except TypeError as problem:
+        where = line_of(problem, function)
+        raise DataError(
+            f"{name} cannot be called with predict alone",
+            why=f"it is {name}{signature}" + (f", at {where}" if where else ""),
+            hint=f"write def {name}(predict), and in it {wanted}",
+        ) from problem
 
 
 def _digest(hashes: Iterable[str]) -> str:
@@ -206,11 +242,12 @@ class Guarded:
                 raise DataError(
                     f"predict was given a {type(array).__name__} for {name!r}", hint="give numpy arrays: numpy.asarray(x)"
                 )
+        outputs = self._predict(feed)  # first, because it refuses what is no feed of the model, which may have no hash either
         value = hash_feed(feed)
         self.hashes.append(value)
         if self.seen and not self.seen.isdisjoint({value} | sample_hashes(feed)):
             raise _overlap(1, f"at least 1 feed, the first of them number {len(self.hashes)}")
-        return self._predict(feed)
+        return outputs
 
 
 def guarded(predict: Predict, seen: frozenset[str]) -> Predict:

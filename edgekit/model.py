@@ -8,9 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .errors import ModelError, UsageError
 from .types import TensorSpec
+
+if TYPE_CHECKING:
+    from .frontends.onnx_frontend import OnnxFacts
 
 _LARGEST_DIMENSION = 1 << 31
 _ACCEPTED = "accepted: .onnx"
@@ -54,9 +58,7 @@ def load_model(path: str | Path, *, shape: Mapping[str, Sequence[int]] | None = 
     path = Path(path)
     overrides = {name: _checked_sizes(name, sizes) for name, sizes in (shape or {}).items()}
     _check_kind(path)
-    from .frontends.onnx_frontend import read_facts
-
-    facts = read_facts(path, overrides)
+    facts = _read(path, overrides)
     return Model(
         path=path,
         format="onnx",
@@ -71,11 +73,39 @@ def load_model(path: str | Path, *, shape: Mapping[str, Sequence[int]] | None = 
     )
 
 
+def _read(path: Path, overrides: Mapping[str, tuple[int, ...]]) -> OnnxFacts:
+    from .frontends.onnx_frontend import read_facts
+
+    try:
+        return read_facts(path, overrides)
+    except ModelError as problem:
+        if not overrides:
+            raise
+        try:
+            declared = read_facts(path, {})
+        except ModelError:
+            raise problem from None  # not the shape's fault
+        given, own = (
+            ", ".join(f"{name}={'x'.join('?' if isinstance(size, str) else str(size) for size in sizes)}" for name, sizes in shapes)
+            for shapes in (overrides.items(), [(spec.name, spec.shape) for spec in declared.inputs])
+        )
+        raise ModelError(
+            f"the model does not work at --shape {given}",
+            why=problem.why,
+            hint=f"its own shape is {own}; where it is fixed, export the model at the shape that is wanted",
+        ) from problem
+
+
 def _checked_sizes(name: str, sizes: Sequence[int]) -> tuple[int, ...]:
     checked = tuple(sizes)
-    if any(isinstance(size, bool) or not isinstance(size, int) or not 0 < size < _LARGEST_DIMENSION for size in checked):
+    shown = "x".join(map(str, checked))
+    if any(isinstance(size, bool) or not isinstance(size, int) or size < 1 for size in checked):
+        raise UsageError(f"the shape of {name!r} has a size that is no positive integer", why=f"it is {shown}")
+    if any(size >= _LARGEST_DIMENSION for size in checked):
         raise UsageError(
-            f"the shape of {name!r} has a size that is no positive integer", why=f"it is {'x'.join(map(str, checked))}"
+            f"the shape of {name!r} has a size that is too large",
+            why=f"it is {shown}",
+            hint=f"the most is {_LARGEST_DIMENSION - 1}",
         )
     return checked
 

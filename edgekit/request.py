@@ -18,7 +18,9 @@ EvalOn = Literal["host", "device"]
 PERCENTILES: tuple[str, ...] = get_args(Percentile)
 OBJECTIVES: tuple[str, ...] = get_args(Objective)
 
+_SHAPE_FORM = "input=1x3x48x320, every size at least 1"
 _NUMBER = r"([0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|\.[0-9]+)"
+MAX_THREADS = 1024  # far above any machine that this is for; runtimes start that many without asking, and stall
 _SECONDS = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0}
 
 
@@ -83,6 +85,12 @@ class DeployRequest:
         if not self.target or not all(self.target):
             raise UsageError("no target is named", hint="--target auto takes every target that is installed")
         _at_least("--threads", self.threads, 1)
+        if self.threads > MAX_THREADS:
+            raise UsageError(f"--threads {self.threads} is too large", hint=f"the most is {MAX_THREADS}")
+        if self.max_drop.relative and self.max_drop.value >= 1:
+            raise UsageError(
+                f"--max-drop {self.max_drop} allows to lose the whole metric", hint="write a percentage below 100%, for example 1%"
+            )
         if self.samples is not None:
             _at_least("--samples", self.samples, 1)
         if self.min_agreement is not None and not 0 <= self.min_agreement <= 1:
@@ -172,21 +180,23 @@ def parse_shape(value: Any) -> dict[str, tuple[int, ...]]:
     if isinstance(value, Mapping):
         items = list(value.items())
     elif isinstance(value, (str, list, tuple)):
-        items = [_shape_item(text) for text in ([value] if isinstance(value, str) else value)]
+        items = [_shape_item(text) for text in ([value] if isinstance(value, str) else value)]  # each names itself if unreadable
     shape: dict[str, tuple[int, ...]] = {}
     for name, sizes in items:
-        if not name or not isinstance(sizes, (list, tuple)) or not all(type(size) is int and size > 0 for size in sizes):
-            raise _unreadable("--shape", value, "input=1x3x48x320, every size at least 1")
+        if not name or not isinstance(sizes, (list, tuple)) or not all(type(size) is int for size in sizes):
+            raise _unreadable("--shape", value, _SHAPE_FORM)
+        if any(size < 1 for size in sizes):
+            raise UsageError(f"--shape {name}={'x'.join(map(str, sizes))} has a size below 1", hint=f"write it as {_SHAPE_FORM}")
         if name in shape:
             raise UsageError(f"--shape names the input {name!r} twice")
         shape[name] = tuple(sizes)
     return shape
 
 
-def _shape_item(text: Any) -> tuple[str, list[int] | None]:
-    match = re.fullmatch(r"(.+)=((?:[0-9]+(?:x[0-9]+)*)?)", text) if isinstance(text, str) else None
+def _shape_item(text: Any) -> tuple[str, list[int]]:
+    match = re.fullmatch(r"(.+)=((?:[0-9]{1,20}(?:x[0-9]{1,20})*)?)", text) if isinstance(text, str) else None
     if not match:
-        return "", None
+        raise _unreadable("--shape", text, _SHAPE_FORM)
     return match[1], [int(d) for d in match[2].split("x")] if match[2] else []
 
 

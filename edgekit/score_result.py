@@ -31,7 +31,12 @@ def score_from_result(result: object, where: str) -> Score:
         DataError: a missing or unknown key, a wrong type, a value that is not finite, or a list that is not of ``n`` entries.
     """
     if not isinstance(result, Mapping):
-        raise DataError(f"{where} returned no dict", why=f"it is a {type(result).__name__}", hint=f"return {{{', '.join(_KEYS)}}}")
+        value = 0.93 if isinstance(result, bool) or not isinstance(result, numbers.Real) else result
+        raise DataError(
+            f"{where} returned no dict",
+            why=f"it is a {type(result).__name__}; a score also needs its name, its direction and its count",
+            hint=f'the least is {{"name": "accuracy", "value": {value}, "higher_is_better": True, "n": 100}}',
+        )
     for key in _REQUIRED:
         if key not in result:
             raise DataError(f"{where} returned no {key!r}", hint=f"return a dict with {', '.join(_REQUIRED)}")

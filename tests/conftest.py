@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+# This machine has one lease; tests must neither wait for somebody's deploy nor make it wait.
+_LEASE = tempfile.TemporaryDirectory(prefix="edgekit-tests-")
+os.environ["EDGEKIT_LEASE_DIR"] = _LEASE.name
 
 
 @pytest.fixture(autouse=True)

@@ -100,3 +100,22 @@ def test_explain_names_the_users_line_not_the_librarys(tmp_path):
     with pytest.raises(ValueError, match="Expecting") as raised:
         function()
     assert explain(raised.value, function).endswith("at mine.py:3")
+
+
+@pytest.mark.parametrize("broken", ["raise RuntimeError('no')", "return 3", "import sys; sys.exit(1)"])
+def test_explain_survives_an_exception_without_text(tmp_path, broken):
+    text = f"class Odd(Exception):\n    def __str__(self):\n        {broken}\ndef f():\n    raise Odd\n"
+    function = load_function(write(tmp_path, text) + ":f")
+    try:
+        function()
+    except Exception as problem:  # noqa: BLE001  the class is the file's
+        said = explain(problem, function)
+    assert said.startswith("Odd: its text cannot be had")
+    assert said.endswith("at mine.py:5")
+
+
+def test_a_function_that_was_not_entered_is_named_by_its_definition(tmp_path):
+    function = load_function(write(tmp_path, "\ndef f(needed):\n    pass\n") + ":f")
+    with pytest.raises(TypeError) as raised:
+        function()
+    assert explain(raised.value, function).endswith("at mine.py:2")

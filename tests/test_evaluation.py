@@ -12,6 +12,7 @@ from edgekit.coderef import load_function
 from edgekit.data import hash_feed, open_calibration
 from edgekit.errors import DataError, DeviceRunError, EdgekitError, ModelError, UnknownNameError, UsageError
 from edgekit.evaluation import guarded, open_evaluation, refuse_overlap
+from edgekit.feed_checks import checked_feed
 from edgekit.types import SliceValue, TensorSpec
 
 INPUTS = (TensorSpec("x", "float32", ("n", 3)),)
@@ -313,3 +314,46 @@ def test_overlap_is_found_inside_batches_on_either_side():
     batches = [{"x": np.concatenate([X[index % 12 : index % 12 + 1], np.full((1, 3), index, np.float32)])} for index in range(40)]
     with pytest.raises(DataError, match="overlap"):
         guarded(predict, open_calibration(batches, INPUTS).hashes)(single)
+
+
+def checking(feed):
+    """predict as the search has it: it refuses what is no feed of the model."""
+    return predict(checked_feed(feed, INPUTS, "a feed given to predict"))
+
+
+@pytest.mark.parametrize(
+    ("argument", "what", "why", "hint"),
+    [
+        ("{'z': X[:1]}", "does not have the model's inputs", "not an input of the model: 'z', at mine.py:4", "'x'"),
+        ("{'x': X[:1].astype(object)}", "wrong dtype", "float32", "astype"),
+        ("{3: X[:1]}", "does not have the model's inputs", "mine.py:4", "'x'"),
+        ("X[:1]", "predict was given a ndarray", "at mine.py:4", "{'x': array}"),
+        ("None", "predict was given a NoneType", "at mine.py:4", "{'x': array}"),
+        ("[X[:1]]", "one of which is a ndarray", "at mine.py:4", "{'x': array}"),
+        ("'photo.png'", "predict was given a str", "at mine.py:4", "{'x': array}"),
+    ],
+)
+def test_a_wrong_call_of_predict_names_the_users_line_and_what_it_wants(tmp_path, argument, what, why, hint):
+    body = f"X = np.zeros((2, 3), np.float32)\ndef score(predict):\n    predict({argument})\n"
+    evaluation = open_evaluation(function(tmp_path, body), INPUTS, OUTPUTS, metric=None)
+    with pytest.raises(DataError) as raised:
+        evaluation.score(guarded(checking, frozenset({"seen"})))
+    assert what in raised.value.what
+    assert why in raised.value.why
+    assert raised.value.why.endswith("at mine.py:4")
+    assert hint in raised.value.hint
+
+
+@pytest.mark.parametrize("parameters", ["", "predict, more", "*, predict"])
+def test_a_function_that_does_not_take_predict(tmp_path, parameters):
+    error = failure(function(tmp_path, f"def score({parameters}):\n    return 1\n"), metric=None)
+    assert isinstance(error, DataError)
+    assert f"score({parameters})" in error.why
+    assert error.why.endswith("at mine.py:2")
+    assert "{'x': array}" in error.hint
+
+
+def test_an_exception_without_text_is_still_a_data_error(tmp_path):
+    body = "class Odd(Exception):\n    def __str__(self):\n        raise self\ndef score(predict):\n    raise Odd\n"
+    with pytest.raises(DataError, match=r"Odd: its text cannot be had.*mine\.py:6"):
+        open_evaluation(function(tmp_path, body), INPUTS, OUTPUTS, metric=None).score(predict)

@@ -150,7 +150,7 @@ def test_defaults_and_round_trip() -> None:
         model=st.text(min_size=1),
         target=st.lists(st.text(min_size=1), min_size=1).map(tuple),
         precision=st.sampled_from(list(PRECISIONS)),
-        max_drop=st.builds(Drop, st.floats(0, 1), st.booleans()),
+        max_drop=st.builds(Drop, st.floats(0, 1, exclude_max=True), st.booleans()),
         min_agreement=st.none() | st.floats(0, 1),
         max_latency=st.none() | st.builds(LatencyLimit, st.floats(1e-6, 10), st.sampled_from(["p50", "p90", "mean"])),
         shape=st.dictionaries(st.text(min_size=1), st.lists(st.integers(1, 9)).map(tuple)),
@@ -166,7 +166,8 @@ def test_any_request_survives_json(request_: DeployRequest) -> None:
     [
         ("precision", "int7"), ("objective", "speed"), ("eval_on", "cloud"), ("threads", 0), ("samples", "-3"), ("samples", 0),
         ("budget", "1e999s"), ("max_drop", "1e999%"), ("max_latency", "1e999ms"),
-        ("min_agreement", "120%"), ("threads", 1.5), ("device", 3), ("budget", "soon"), ("treads", 2),
+        ("min_agreement", "120%"), ("threads", 1.5), ("threads", 1025),
+        ("max_drop", "100%"), ("max_drop", "200%"), ("device", 3), ("budget", "soon"), ("treads", 2),
     ],
 )  # fmt: skip
 def test_bad_values_are_usage_errors(option: str, value: object) -> None:
@@ -191,3 +192,19 @@ def test_a_tampered_document_is_an_integrity_error() -> None:
     for change in ({"threads": 0}, {"precision": "x"}, {"extra": 1}, {"shape": {"n": ["1"]}}, {"max_drop": 3}):
         with pytest.raises(IntegrityError):
             from_json(DeployRequest, {**document, **change})
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (("x",), "--shape 'x' cannot be read"),
+        (["a=1", "x=1x" + "9" * 5000], "cannot be read"),
+        ("x=0x64", "--shape x=0x64 has a size below 1"),
+        ({"x": [1, -4]}, "--shape x=1x-4 has a size below 1"),
+    ],
+)
+def test_an_unreadable_shape_is_quoted_as_it_was_typed(value: object, said: str) -> None:
+    with pytest.raises(UsageError) as error:
+        parse_shape(value)
+    assert said in error.value.what
+    assert "input=1x3x48x320" in error.value.hint

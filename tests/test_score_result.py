@@ -86,3 +86,12 @@ def test_a_missing_key_is_named(key):
 def test_no_dict(result):
     with pytest.raises(DataError, match="returned no dict"):
         score_from_result(result, "score(predict)")
+
+
+@pytest.mark.parametrize(("returned", "value"), [(0.5, "0.5"), (np.float32(0.5), "0.5"), (3, "3"), (True, "0.93"), (None, "0.93")])
+def test_what_is_no_dict_is_told_the_least_dict(returned, value):
+    with pytest.raises(DataError, match="returned no dict") as raised:
+        score_from_result(returned, "f(predict)")
+    least = raised.value.hint.removeprefix("the least is ")
+    assert f'"value": {value},' in least
+    score_from_result(json.loads(least.replace("True", "true")), "f")  # what the hint says is taken

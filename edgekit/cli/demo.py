@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from .common import common_options, examples, is_verbose, print_json
+from .common import common_options, examples, is_verbose, json_wanted, print_json
 
 
 @click.command(epilog=examples("edgekit demo", "edgekit demo -o /tmp/edgekit-demo --json"))
@@ -34,6 +34,7 @@ def demo(ctx: click.Context, output: Path, as_json: bool) -> None:
     from ..report.terminal import print_report
     from ..values import to_json
 
+    as_json = json_wanted(ctx, as_json)
     console = stderr_console()
     reports = []
     for model in demo_models():

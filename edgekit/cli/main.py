@@ -5,16 +5,18 @@ Importing this module imports click and the standard library alone.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
-from ..errors import EdgekitError
-from .common import Run, print_json, verbose_option
+from ..errors import EdgekitError, OutputError
+from .common import Run, print_json, stdout_broken, verbose_option
 from .lazy import Lazy, LazyGroup
 
 COMMANDS = {
@@ -35,6 +37,7 @@ COMMANDS = {
 }
 
 COMPLETE = "_EDGEKIT_COMPLETE"  # set by the shell's completion script
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # what a disk says that takes no more
 INTERRUPTED = 130  # what shells report for a process ended by Ctrl-C
 EXIT_CODES = """\b
 Exit codes:
@@ -69,6 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, _interrupt)
+    _open_closed_streams()
     run = Run(as_json="--json" in arguments)  # known also where the command line cannot be parsed
     try:
         with run.cleanup:
@@ -95,12 +99,17 @@ def _outcome(arguments: list[str], run: Run) -> int:
         _show(error, run)
         return error.exit_code
     except click.ClickException as error:
-        return _show_usage(error, run)
+        return _show_usage(error, run, arguments)
     except (click.Abort, KeyboardInterrupt):
         return _show_interrupt(run)
     except OSError as error:
         if error.errno == errno.EPIPE:
             raise
+        if error.errno in _FULL and error.filename is None:  # of a write; what opens or names a file says which
+            _discard_stdout()
+            problem = stdout_broken(error)
+            _show(problem, run)
+            return problem.exit_code
         return _show_bug(error, run)
     except Exception as error:  # noqa: BLE001  the edge of the program: shown whole, never swallowed
         return _show_bug(error, run)
@@ -115,10 +124,26 @@ def _interrupt(number: int, _: object) -> None:
 
 def _quiet_exit() -> int:
     """The reader of our stdout is gone (``edgekit targets | head -1``). What shells report for a process ended by SIGPIPE."""
+    _discard_stdout()
+    return 128 + signal.SIGPIPE
+
+
+def _discard_stdout() -> None:
+    """What Python still holds back for a stdout that takes nothing is written at its end, and must not fail once more."""
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
     os.close(null)
-    return 128 + signal.SIGPIPE
+
+
+def _open_closed_streams() -> None:
+    """A stream closed by the caller (``>&-``) becomes /dev/null. Else the next file that is opened gets its number, and our text."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, os.O_RDWR)
+            if null != number:
+                os.dup2(null, number)
+                os.close(null)
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", closefd=False))
 
 
 def _show(error: EdgekitError, run: Run) -> None:
@@ -134,7 +159,8 @@ def _show(error: EdgekitError, run: Run) -> None:
 
         logging.getLogger("edgekit").info("failed with exit code %d", error.exit_code, exc_info=error)
     if run.as_json:
-        print_json(error.to_json())
+        with contextlib.suppress(OutputError):  # stdout is full: the error has been said on stderr, and its exit code stays
+            print_json(error.to_json(), run)
 
 
 def _show_interrupt(run: Run) -> int:
@@ -143,11 +169,12 @@ def _show_interrupt(run: Run) -> int:
     exec("")  # noqa: S102
     click.echo("edgekit: interrupted", err=True)
     if run.as_json:
-        print_json({**EdgekitError("interrupted").to_json(), "exit_code": INTERRUPTED})
+        with contextlib.suppress(OutputError):
+            print_json({**EdgekitError("interrupted").to_json(), "exit_code": INTERRUPTED}, run)
     return INTERRUPTED
 
 
-def _show_usage(error: click.ClickException, run: Run) -> int:
+def _show_usage(error: click.ClickException, run: Run, arguments: Sequence[str]) -> int:
     from ..errors import UsageError
 
     usage = UsageError(error.format_message())
@@ -155,6 +182,10 @@ def _show_usage(error: click.ClickException, run: Run) -> int:
         usage.hint = f"see: {error.ctx.command_path} --help"
         if not run.as_json:
             click.echo(error.ctx.get_usage(), err=True)
+    if isinstance(error, click.NoSuchOption):
+        files = [argument for argument in arguments if argument.startswith("-") and Path(argument).exists()]
+        if files:
+            usage.hint = f"for the file of that name write ./{files[0]}"
     _show(usage, run)
     return usage.exit_code
 

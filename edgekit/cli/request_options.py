@@ -6,8 +6,9 @@ Every option is None when it was not typed, so that a bundle (``--from``) and ``
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from ..schemes import PRECISIONS
 from .common import F
 
 if TYPE_CHECKING:
-    from ..config import Config
+    from ..config import Config, Resolved
     from ..request import DeployRequest
 
 
@@ -54,14 +55,20 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
         "--eval",
         metavar="PATH",
         type=click.Path(),
-        help="Labelled data of the same kinds, with --metric, or file.py:function(predict) returning a score.",
+        help="Labelled data of the same kinds, with --metric, or file.py:function(predict) returning a dict of name, value, "
+        "higher_is_better and n, and where wanted slices, predictions and per_sample (docs/data.md shows one).",
     ),
-    "metric": click.option("--metric", metavar="M", help="How labelled data are scored, for example accuracy."),
-    "precision": click.option("--precision", type=click.Choice(list(PRECISIONS)), help="Try this precision only.  [default: auto]"),
+    "metric": click.option("--metric", metavar="M", help="How the labelled data of --eval are scored, for example accuracy."),
+    "precision": click.option(
+        "--precision",
+        type=click.Choice(list(PRECISIONS)),
+        help="Try this precision only, and take its best candidate that holds the gates even when it is not faster than float.  "
+        "[default: auto]",
+    ),
     "max_drop": click.option(
         "--max-drop",
         metavar="1%",
-        help="How much of the metric may be lost: 1% of float's value, or 0.01 absolute.  [default: 1%]",
+        help="How much of the metric may be lost: 1% of float's value (below 100%), or 0.01 in its own unit.  [default: 1%]",
     ),
     "min_agreement": click.option(
         "--min-agreement", metavar="A", help="How often a candidate must say what float says.  [default: 0.98, with labels 0.95]"
@@ -83,9 +90,9 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
     "shape": click.option(
         "--shape", metavar="N=1x3x48x320", multiple=True, help="Fix the shape of an input; may be given several times."
     ),
-    "samples": click.option("--samples", metavar="N", type=int, help="Use at most N calibration samples.  [default: all]"),
+    "samples": click.option("--samples", metavar="N", type=int, help="Use at most N samples of --calib.  [default: all]"),
     "threads": click.option(
-        "--threads", metavar="N", type=int, help="Threads of the runtime, for every candidate alike.  [default: 1]"
+        "--threads", metavar="N", type=int, help="Threads of the runtime, for every candidate alike; at most 1024.  [default: 1]"
     ),
     "budget": click.option(
         "--budget", metavar="120s", help="Stop looking for more candidates after this time: 120s, 2m.  [default: none]"
@@ -96,6 +103,7 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
         help="Where quality is judged.  [default: host, where it can run the artifact]",
     ),
 }
+_NOTHING_WITHOUT = {"metric": "eval", "samples": "calib"}
 MODEL = click.argument("model", required=False, type=click.Path())
 FROM = click.option(
     "--from",
@@ -134,7 +142,8 @@ def gather(typed: dict[str, Any], config: Config, *, from_bundle: Path | None = 
     """The request from what was typed, the bundle to repeat and ``edgekit.toml``.
 
     Raises:
-        UsageError: a value that cannot be read, no model, or a code reference that nobody typed.
+        UsageError: a value that cannot be read, no model, a code reference that nobody typed, or an option of the command
+            (wherever it stands) that is nothing without another: ``metric`` without ``eval``, ``samples`` without ``calib``.
         IntegrityError: the bundle to repeat is not intact.
     """
     from ..bundle import read_bundle
@@ -144,7 +153,37 @@ def gather(typed: dict[str, Any], config: Config, *, from_bundle: Path | None = 
     given = {name: value for name, value in typed.items() if value not in (None, ())}
     resolved = resolve(given, config, bundle=recorded)
     require_code_allowed(resolved, allow_code=allow_code)
+    for name, partner in _NOTHING_WITHOUT.items():
+        if name in typed:  # the command has that option; profile reads past what edgekit.toml says for deploy
+            _require_partner(resolved, name, partner)
+    _warn_of_odd_values(resolved.request, typed)
     return resolved.request
+
+
+def _require_partner(resolved: Resolved, name: str, partner: str) -> None:
+    from ..errors import UsageError
+
+    value = getattr(resolved.request, name)
+    if value is None or getattr(resolved.request, partner) is not None:
+        return
+    origin = resolved.origins[name]
+    raise UsageError(
+        f"--{name} {value} does nothing without --{partner}",
+        why="" if origin == "command line" else f"it comes from {'the bundle' if origin == 'bundle' else origin}",
+        hint=f"give --{partner} as well" + ("" if origin == "bundle" else f", or leave {name} out"),
+    )
+
+
+def _warn_of_odd_values(request: DeployRequest, options: Container[str]) -> None:
+    drop, cores = request.max_drop, os.cpu_count()
+    if "max_drop" in options and not drop.relative and drop.value >= 1:
+        click.echo(
+            f"edgekit: warning: --max-drop {drop} is in the metric's own unit, and of an accuracy it is everything: "
+            f"did you mean {drop}%?",
+            err=True,
+        )
+    if "threads" in options and cores is not None and request.threads > cores and request.device in (None, "local"):
+        click.echo(f"edgekit: warning: --threads {request.threads} is more than the {cores} cores of this machine", err=True)
 
 
 def default_output(request: DeployRequest) -> Path:

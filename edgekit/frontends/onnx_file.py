@@ -27,6 +27,12 @@ def parse(path: Path) -> onnx.ModelProto:
     proto = _decode(path)
     if not _is_text(proto):
         raise ModelError(f"{path.name} is damaged", why="a name in it is not text", hint="copy or export it again")
+    if not proto.graph.node and proto.graph.input and proto.graph.output:
+        raise ModelError(
+            f"the graph of {path.name} has no operators",
+            why="its outputs are its inputs or constants",
+            hint="there is nothing to make faster; export the model with its layers",
+        )
     if not proto.HasField("graph") or not proto.graph.node:
         raise ModelError(f"{path.name} holds no graph", why="it is empty, cut off, or not an ONNX model")
     if not proto.graph.output:

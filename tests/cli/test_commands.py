@@ -294,3 +294,29 @@ def test_init_refuses_an_unknown_target_and_writes_nothing(tmp_path: Path) -> No
     refused(UnknownNameError, "init", model, "--target", "onx")
     refused(ModelError, "init", tmp_path / "missing.onnx")
     assert list(Path.cwd().iterdir()) == []
+
+
+# ---------------------------------------------------------------- options that say nothing alone, or too much
+@pytest.mark.parametrize(("option", "value", "partner"), [("metric", "accuracy", "eval"), ("samples", 50, "calib")])
+def test_an_option_that_does_nothing_alone_is_refused(tmp_path: Path, option: str, value: object, partner: str) -> None:
+    model = classifier(tmp_path / "model.onnx")
+    error = refused(UsageError, "deploy", model, f"--{option}", str(value), "--dry-run")
+    assert f"--{option} {value} does nothing without --{partner}" in error.what
+    Path("edgekit.toml").write_text(f"[deploy]\n{option} = {json.dumps(value)}\n")
+    error = refused(UsageError, "build", model)
+    assert "edgekit.toml" in error.why
+    typed: dict[str, Any] = dict.fromkeys(DeployRequest.__dataclass_fields__) | {"model": "m.onnx", partner: "data.npz"}
+    assert getattr(gather(typed, load_config(Path.cwd())), option) == value
+    gather({"model": "m.onnx", "calib": None}, load_config(Path.cwd()))  # profile has neither option: the file is for deploy
+
+
+def test_odd_values_are_warned_of_on_stderr(tmp_path: Path) -> None:
+    model = classifier(tmp_path / "model.onnx")
+    result = invoke("deploy", model, "--target", "onnx", "--max-drop", "1", "--threads", "1024", "--dry-run", "--json")
+    assert json.loads(result.stdout)["schema"]
+    assert "did you mean 1%?" in result.stderr
+    assert "--threads 1024 is more than the" in result.stderr
+    result = invoke("deploy", model, "--target", "onnx", "--max-drop", "0.5", "--threads", "1", "--dry-run")
+    assert "edgekit: warning" not in result.stderr
+    refused(UsageError, "deploy", model, "--max-drop", "100%")
+    refused(UsageError, "deploy", model, "--threads", "999999")

@@ -11,6 +11,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from support.small_models import classifier
 
 from edgekit.cli.main import COMMANDS
 
@@ -254,3 +255,93 @@ def test_completion_knows_commands_and_targets(home: Path) -> None:
 
     assert "plain,deploy" in complete("edgekit", "dep")
     assert "plain,onnx,jetson\n" in complete("edgekit", "deploy", "--target", "onnx,jets")
+
+
+PRINTS = """
+import os, subprocess
+def shout():
+    print("CHATTER print")
+    os.write(1, b"CHATTER write\\n")
+    subprocess.run(["echo", "CHATTER child"], check=True)
+shout()
+"""
+
+
+@pytest.fixture
+def noisy(home: Path, tmp_path: Path) -> list[str]:
+    """The arguments of a deploy whose user code writes to stdout in every way there is."""
+    (tmp_path / "data.py").write_text(
+        PRINTS
+        + "import atexit\natexit.register(shout)\nimport numpy as np\ndef feeds():\n    shout()\n    for seed in range(50):\n"
+        "        yield {'x': np.random.default_rng(seed).random((1, 1, 8, 8), np.float32)}\n"
+    )
+    (tmp_path / "ev.py").write_text(PRINTS + "def score(predict):\n    shout()\n    return 0.5\n")
+    model = classifier(tmp_path / "model.onnx")
+    return ["deploy", str(model), "--target", "onnx", "--calib", "data.py:feeds", "--eval", "ev.py:score", "-o", "out"]
+
+
+def assert_chatter_on_stderr(done: subprocess.CompletedProcess[str]) -> None:
+    for way in ("print", "write", "child"):
+        assert f"CHATTER {way}" in done.stderr
+
+
+def test_what_user_code_prints_does_not_touch_the_document(noisy: list[str]) -> None:
+    done = run(*noisy, "--dry-run", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["target"] == "onnx"
+    assert_chatter_on_stderr(done)
+    Path("edgekit.toml").write_text("[deploy]\njson = true\nverbose = true\n")
+    done = run(*noisy, "--dry-run")
+    assert json.loads(done.stdout)["target"] == "onnx"
+    assert_chatter_on_stderr(done)
+
+
+def test_what_user_code_prints_does_not_touch_an_error_document(noisy: list[str]) -> None:
+    done = run(*noisy, "--json")
+    assert done.returncode == 4, done.stderr
+    document = json.loads(done.stdout)
+    assert "score(predict) returned no dict" in document["what"]
+    assert_chatter_on_stderr(done)
+
+
+def test_stdout_stays_empty_without_json(noisy: list[str]) -> None:
+    done = run(*noisy, "--dry-run")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert_chatter_on_stderr(done)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("arguments", [["targets"], ["targets", "--json"], ["--help"], ["completion", "bash"]])
+def test_a_full_stdout_is_an_output_error(home: Path, arguments: list[str]) -> None:
+    program = "import sys\nfrom edgekit.cli.main import main\nsys.exit(main())"
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", program, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+        )
+    assert done.returncode == 4
+    assert done.stderr.splitlines()[:2] == ["edgekit: the output cannot be written", "  why: No space left on device"]
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["targets"], ["targets", "--json"]])
+@pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
+def test_a_closed_stream_is_no_failure(home: Path, arguments: list[str], closed: str) -> None:
+    shell = f'exec "$@" {closed}'
+    done = subprocess.run(
+        ["sh", "-c", shell, "sh", sys.executable, "-m", "edgekit", *arguments],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert bool(done.stdout) == ("1>" not in closed)
+    for log in (home / "state" / "logs").glob("*.log"):
+        assert log.read_text() == ""  # it did not get the number of a closed stream
+
+
+def test_a_file_that_looks_like_an_option_is_recognised(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "-dash.onnx").write_text("")
+    done = run("deploy", "-dash.onnx")
+    assert done.returncode == 2
+    assert "./-dash.onnx" in done.stderr
+    assert "./-dash.onnx" in json.loads(run("deploy", "-dash.onnx", "--json").stdout)["hint"]
+    assert "./" not in run("deploy", "-dish.onnx").stderr
