@@ -39,10 +39,10 @@ class Run:
         if self.document_fd is not None:
             return
         sys.stdout.flush()
+        if isinstance(sys.stdout, io.TextIOWrapper):  # before its descriptor moves: it asks a file for its position
+            sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
         self.document_fd = os.dup(1)
         os.dup2(sys.stderr.fileno(), 1)
-        if isinstance(sys.stdout, io.TextIOWrapper):
-            sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
 
     def write_document(self, text: str) -> None:
         """Writes ``text`` to the real stdout, as UTF-8.

@@ -136,7 +136,7 @@ def _discard_stdout() -> None:
 
 
 def _open_closed_streams() -> None:
-    """A stream closed by the caller (``>&-``) becomes /dev/null. Else the next file that is opened gets its number, and our text."""
+    """A stream closed by the caller (``>&-``) becomes /dev/null: else the next file that is opened gets its number and our text."""
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         if getattr(sys, name) is None:
             null = os.open(os.devnull, os.O_RDWR)

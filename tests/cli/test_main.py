@@ -296,6 +296,19 @@ def test_what_user_code_prints_does_not_touch_the_document(noisy: list[str]) -> 
     assert_chatter_on_stderr(done)
 
 
+def test_the_document_goes_to_a_file_too(noisy: list[str], tmp_path: Path) -> None:
+    program = "import sys\nfrom edgekit.cli.main import main\nsys.exit(main())"
+    with (tmp_path / "verdict.json").open("wb") as file:
+        subprocess.run(
+            [sys.executable, "-c", program, *noisy, "--dry-run", "--json"],
+            stdout=file,
+            stderr=subprocess.PIPE,
+            timeout=60,
+            check=True,
+        )
+    assert json.loads((tmp_path / "verdict.json").read_text())["target"] == "onnx"
+
+
 def test_what_user_code_prints_does_not_touch_an_error_document(noisy: list[str]) -> None:
     done = run(*noisy, "--json")
     assert done.returncode == 4, done.stderr
