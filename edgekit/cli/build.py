@@ -64,4 +64,5 @@ def build(
         measure=False,
         as_json=json_wanted(ctx, as_json, config.run.get("json", False)),
         timeouts=config.timeouts,
+        from_bundle=from_bundle,
     )

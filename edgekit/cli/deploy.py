@@ -74,6 +74,7 @@ def deploy(
         measure=True,
         as_json=as_json,
         timeouts=config.timeouts,
+        from_bundle=from_bundle,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,8 +27,11 @@ def run_deploy(
     measure: bool,
     as_json: bool,
     timeouts: Timeouts,
+    from_bundle: Path | None = None,
 ) -> DeployReport:
     """Deploys and shows the verdict: on stderr for people, or as one document on stdout.
+
+    What differs from the run that made ``from_bundle`` is added to the warnings.
 
     Raises:
         EdgekitError: as :func:`edgekit.api.deploy`; where nothing met the budget the table is shown first.
@@ -35,7 +39,9 @@ def run_deploy(
     from rich.text import Text
 
     from ..api import deploy
+    from ..bundle import read_bundle
     from ..errors import BudgetError
+    from ..repeat import differences
     from ..report.progress import progress_on, stderr_console
     from ..report.terminal import print_plan, print_report
     from ..report.text import clean
@@ -43,6 +49,7 @@ def run_deploy(
     from ..values import to_json
 
     console = stderr_console()
+    recorded = read_bundle(from_bundle) if from_bundle is not None else None  # before it may be replaced
     try:
         with progress_on(console, plain=is_verbose(ctx)) as progress:
             report = deploy(
@@ -60,6 +67,8 @@ def run_deploy(
         if isinstance(problem.report, DeployReport):
             print_report(problem.report, console)
         raise
+    if recorded is not None:
+        report = replace(report, warnings=(*report.warnings, *differences(recorded, report)))
     if as_json:
         print_json(to_json(report))
     elif dry_run:

@@ -143,7 +143,23 @@ def test_a_run_can_be_repeated_from_its_bundle(wide: Deployed, tmp_path: Path) -
     assert repeated["request"]["metric"] == "accuracy"
     assert repeated["request"]["target"] == ["onnx"]
     assert [row["id"] for row in repeated["candidates"]] == [row["id"] for row in wide.report["candidates"]]
+    assert not any(warning.startswith("--from") for warning in repeated["warnings"])
     assert list(tmp_path.iterdir()) == []
+    other = edgekit(
+        "deploy", SMALL.model, "--from", wide.bundle, "--calib", WIDE.evaluation, "--eval", WIDE.calibration, "--dry-run", "--json",
+        cwd=tmp_path, env=wide.env(),
+    )  # fmt: skip
+    assert other.returncode == 4, "the calibration archive has no labels to evaluate with"
+    with np.load(WIDE.calibration) as data:
+        np.savez(tmp_path / "fewer.npz", **{name: data[name][:100] for name in data.files})
+    other = edgekit(
+        "deploy", SMALL.model, "--from", wide.bundle, "--calib", "fewer.npz", "--eval", WIDE.evaluation, "--dry-run", "--json",
+        cwd=tmp_path, env=wide.env(),
+    )  # fmt: skip
+    warnings = document(other)["warnings"]
+    assert "--from: the model is not the bundle's" in warnings
+    assert "--from: the calibration data are not the bundle's" in warnings
+    assert "--from: the evaluation data are not the bundle's" not in warnings
 
 
 def test_install_keeps_the_previous_version(wide: Deployed, tmp_path: Path) -> None:
