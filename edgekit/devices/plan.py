@@ -37,8 +37,8 @@ class BenchPlan:
         seed: of the order within each round.
     """
 
-    rounds: int = 10
-    round_s: float = 0.1
+    rounds: int = 20
+    round_s: float = 0.05
     round_min_n: int = 3
     round_max_n: int = 1_000
     settle_n: int = 2
