@@ -10,6 +10,7 @@ import functools
 import random
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Sequence, Tuple
 
+from .affinity import timing_cpus
 from .errors import RunError
 from .memory import available_bytes
 from .slots import Slot
@@ -48,6 +49,7 @@ class Bench:
         self._warm_up: Dict[str, Dict[str, Any]] = {}
         self._failures: Dict[str, Dict[str, str]] = {}
         self._orders: List[List[str]] = []
+        self._cpus = timing_cpus(max([int(slot.options.get("threads") or 1) for slot in slots] or [1]))
 
     def run(self) -> Dict[str, Any]:
         """The ``result`` of the operation; samples have been sent as ``sample`` events by then."""
@@ -67,6 +69,7 @@ class Bench:
             slot.resume()
         return {
             "mode": self._mode,
+            "cpus": self._cpus,
             "orders": self._orders,
             "failures": self._failures,
             "measured": {
@@ -99,7 +102,9 @@ class Bench:
         self._make_ready(slot)
         if reloaded:
             self._run_warm_up(slot)
-        fields = {"duration_s": plan.round_s, "min_n": plan.round_min_n, "max_n": plan.round_max_n, "settle_n": plan.settle_n}
+        fields = {
+            "duration_s": plan.round_s, "min_n": plan.round_min_n, "max_n": plan.round_max_n, "settle_n": plan.settle_n,
+        }  # fmt: skip
         reply = slot.call("burst", fields, timeout_s=plan.round_timeout_s)
         self._emit("sample", {"key": slot.key, "round": round_number}, bytes(reply.payload))
         self._rest(slot)
@@ -111,7 +116,8 @@ class Bench:
             return
         slot.load(self._plan.load_timeout_s)
         entries, payload = self._feeds[slot.key]
-        slot.call("feed", {"tensors": entries}, payload, timeout_s=self._plan.load_timeout_s)
+        fields = {"tensors": entries, "cpus": self._cpus}
+        slot.call("feed", fields, payload, timeout_s=self._plan.load_timeout_s)
 
     def _rest(self, slot: Slot) -> None:
         if self._mode == "resident":

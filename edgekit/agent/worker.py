@@ -14,6 +14,7 @@ import time
 import traceback
 from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Tuple
 
+from .affinity import pin
 from .errors import RunError
 from .frames import Frame, FrameReader, encode_header
 from .memory import process_bytes
@@ -151,6 +152,7 @@ class _Worker:
 
     def _take_feed(self, frame: Frame) -> Reply:
         self._feed = _runner_call("feed", lambda: decode(frame.fields["tensors"], frame.payload))
+        pin(frame.fields["cpus"])
         return {}, b""
 
     def _warm_up(self, frame: Frame) -> Reply:

@@ -332,7 +332,7 @@ class AgentSession:
             return failure
         measured = fields["measured"][key]
         requested = self._opened[key].requested
-        effective = clean_json(measured.get("effective") or {})
+        effective: dict[str, Any] = {**clean_json(measured.get("effective") or {}), "cpus": clean_json(fields.get("cpus") or [])}
         warm_up = measured["warm_up"]
         return Measurement(
             loop=LOOP,
@@ -344,7 +344,7 @@ class AgentSession:
             mode="reloaded" if fields["mode"] == "reloaded" else "resident",
             requested=requested,
             effective=effective,
-            threads=int(effective.get("threads", requested.get("threads", 1))),
+            threads=int(effective.get("threads") or requested.get("threads") or 1),
         )
 
     def close_worker(self, key: str) -> None:
