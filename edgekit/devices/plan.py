@@ -38,13 +38,13 @@ class BenchPlan:
     """
 
     rounds: int = 20
-    round_s: float = 0.05
+    round_s: float = 0.03
     round_min_n: int = 3
     round_max_n: int = 1_000
     settle_n: int = 2
-    window_s: float = 0.05
+    window_s: float = 0.03
     window_min_n: int = 3
-    warm_up_max_s: float = 2.0
+    warm_up_max_s: float = 1.0
     steady_tolerance: float = 0.03
     resident_fraction: float = 0.5
     seed: int = 0
