@@ -213,7 +213,7 @@ def _digest(hashes: Iterable[str]) -> str:
 
 # ---------------------------------------------------------------- overlap with calibration
 class Guarded:
-    """``predict`` that hashes what it is given and refuses a feed that was calibrated with.
+    """``predict`` that hashes what it is given and refuses (DataError) a feed, or a sample of a batch, that was calibrated with.
 
     Attributes:
         seen: the hashes that are refused.
@@ -248,15 +248,6 @@ class Guarded:
         if self.seen and not self.seen.isdisjoint({value} | sample_hashes(feed)):
             raise _overlap(1, f"at least 1 feed, the first of them number {len(self.hashes)}")
         return outputs
-
-
-def guarded(predict: Predict, seen: frozenset[str]) -> Predict:
-    """``predict``, refusing feeds whose hash is in ``seen`` (a CalibrationSet's ``hashes``).
-
-    Raises (when called):
-        DataError: a feed, or a sample of a batch, was used for calibration; says how many where that is known.
-    """
-    return Guarded(predict, seen)
 
 
 def refuse_overlap(evaluation: Evaluation, seen: frozenset[str]) -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 from edgekit.coderef import load_function
 from edgekit.data import hash_feed, open_calibration
 from edgekit.errors import DataError, DeviceRunError, EdgekitError, ModelError, UnknownNameError, UsageError
-from edgekit.evaluation import guarded, open_evaluation, refuse_overlap
+from edgekit.evaluation import Guarded, open_evaluation, refuse_overlap
 from edgekit.feed_checks import checked_feed
 from edgekit.types import SliceValue, TensorSpec
 
@@ -223,7 +223,7 @@ def test_a_function_is_given_predict(tmp_path):
     evaluation = open_evaluation(function(tmp_path, BODY), INPUTS, OUTPUTS, metric=None)
     assert evaluation.name == "score"
     assert evaluation.manifest() == {"kind": "function", "metric": None, "n": None, "feeds_sha256": None}
-    score = evaluation.score(guarded(predict, frozenset()))
+    score = evaluation.score(Guarded(predict, frozenset()))
     assert score.predictions == tuple(TRUTH.tolist())
     assert score.slices == {"a": SliceValue(0.25, 12)}
     known = evaluation.manifest()
@@ -233,7 +233,7 @@ def test_a_function_is_given_predict(tmp_path):
 
 
 def test_predict_takes_several_feeds_too(tmp_path):
-    call = guarded(predict, frozenset())
+    call = Guarded(predict, frozenset())
     outputs = call({"x": row[None]} for row in X)  # type: ignore[arg-type]
     assert [int(output["scores"].argmax()) for output in outputs] == TRUTH.tolist()
 
@@ -255,7 +255,7 @@ def test_a_function_that_fails(tmp_path, body, message):
 
 def test_predict_takes_arrays_only():
     with pytest.raises(DataError, match="given a list for 'x'"):
-        guarded(predict, frozenset())({"x": [[1.0, 2.0, 3.0]]})
+        Guarded(predict, frozenset())({"x": [[1.0, 2.0, 3.0]]})
 
 
 def test_what_predict_raises_is_not_blamed_on_the_function(tmp_path):
@@ -276,7 +276,7 @@ def test_no_overlap_no_complaint(tmp_path):
     evaluation = open_evaluation(npz(tmp_path / "x.npz"), INPUTS, OUTPUTS, metric="accuracy")
     seen = calibration(X[:0])
     refuse_overlap(evaluation, seen)
-    assert evaluation.score(guarded(predict, seen)).value == 0.75
+    assert evaluation.score(Guarded(predict, seen)).value == 0.75
 
 
 def test_overlap_of_labelled_data_is_counted_before_anything_runs(tmp_path):
@@ -286,7 +286,7 @@ def test_overlap_of_labelled_data_is_counted_before_anything_runs(tmp_path):
     def never(feed):
         raise AssertionError("nothing may run")
 
-    for attempt in (lambda: refuse_overlap(evaluation, seen), lambda: evaluation.score(guarded(never, seen))):
+    for attempt in (lambda: refuse_overlap(evaluation, seen), lambda: evaluation.score(Guarded(never, seen))):
         with pytest.raises(DataError, match="5 of 12 feeds are in both") as raised:
             attempt()
         assert raised.value.exit_code == 4
@@ -304,16 +304,16 @@ def test_overlap_of_a_function_is_found_at_its_first_feed(tmp_path):
     evaluation = open_evaluation(function(tmp_path, BODY), INPUTS, OUTPUTS, metric=None)
     refuse_overlap(evaluation, calibration(X))  # cannot be known before it runs
     with pytest.raises(DataError, match="at least 1 feed, the first of them number 4"):
-        evaluation.score(guarded(predict, calibration(X[3:4])))
+        evaluation.score(Guarded(predict, calibration(X[3:4])))
 
 
 def test_overlap_is_found_inside_batches_on_either_side():
     single = {"x": X[3:4]}
     with pytest.raises(DataError, match="overlap"):
-        guarded(predict, calibration(X[3:4]))({"x": X})
+        Guarded(predict, calibration(X[3:4]))({"x": X})
     batches = [{"x": np.concatenate([X[index % 12 : index % 12 + 1], np.full((1, 3), index, np.float32)])} for index in range(40)]
     with pytest.raises(DataError, match="overlap"):
-        guarded(predict, open_calibration(batches, INPUTS).hashes)(single)
+        Guarded(predict, open_calibration(batches, INPUTS).hashes)(single)
 
 
 def checking(feed):
@@ -337,7 +337,7 @@ def test_a_wrong_call_of_predict_names_the_users_line_and_what_it_wants(tmp_path
     body = f"X = np.zeros((2, 3), np.float32)\ndef score(predict):\n    predict({argument})\n"
     evaluation = open_evaluation(function(tmp_path, body), INPUTS, OUTPUTS, metric=None)
     with pytest.raises(DataError) as raised:
-        evaluation.score(guarded(checking, frozenset({"seen"})))
+        evaluation.score(Guarded(checking, frozenset({"seen"})))
     assert what in raised.value.what
     assert why in raised.value.why
     assert raised.value.why.endswith("at mine.py:4")

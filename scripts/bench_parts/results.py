@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 DOCUMENT = ROOT / "docs" / "results.md"
 HEADING = """# Results
 
-Appended by `scripts/bench ... --write` and the tests of real tasks; every entry names its commit, machine and day.
+Appended by `scripts/bench ... --write`; every entry names its commit, machine and day.
 """
 
 
