@@ -27,6 +27,7 @@ class Run:
     cleanup: ExitStack = field(default_factory=ExitStack)
     verbose: bool = False
     as_json: bool = False
+    interrupted: bool = False  #: a signal asked this run to end
     log_file: Path | None = None
     document_fd: int | None = None  #: the real stdout, once :meth:`keep_stdout` has set it aside
 

@@ -68,12 +68,9 @@ def cli() -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    for name in ("SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
-            signal.signal(number, _interrupt)
     _open_closed_streams()
     run = Run(as_json="--json" in arguments)  # known also where the command line cannot be parsed
+    _end_by_signal(run)
     try:
         with run.cleanup:
             return _outcome(arguments, run)
@@ -95,31 +92,44 @@ def _outcome(arguments: list[str], run: Run) -> int:
         sys.stdout.flush()
     except click.exceptions.Exit as end:
         return end.exit_code
-    except EdgekitError as error:
-        _show(error, run)
-        return error.exit_code
-    except click.ClickException as error:
-        return _show_usage(error, run, arguments)
     except (click.Abort, KeyboardInterrupt):
         return _show_interrupt(run)
-    except OSError as error:
-        if error.errno == errno.EPIPE:
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno == errno.EPIPE:
             raise
-        if error.errno in _FULL and error.filename is None:  # of a write; what opens or names a file says which
-            _discard_stdout()
-            problem = stdout_broken(error)
-            _show(problem, run)
-            return problem.exit_code
-        return _show_bug(error, run)
-    except Exception as error:  # noqa: BLE001  the edge of the program: shown whole, never swallowed
-        return _show_bug(error, run)
+        if run.interrupted:  # what is loaded while the signal comes may make another error of it (an extension module: ImportError)
+            return _show_interrupt(run)
+        return _show_problem(error, run, arguments)
     return 0
 
 
-def _interrupt(number: int, _: object) -> None:
-    """SIGTERM and a closed terminal end a run as Ctrl-C does: children stopped, scratch files gone."""
-    signal.signal(number, signal.SIG_IGN)
-    raise KeyboardInterrupt
+def _show_problem(error: Exception, run: Run, arguments: Sequence[str]) -> int:
+    if isinstance(error, EdgekitError):
+        _show(error, run)
+        return error.exit_code
+    if isinstance(error, click.ClickException):
+        return _show_usage(error, run, arguments)
+    if isinstance(error, OSError) and error.errno in _FULL and error.filename is None:  # of a write
+        _discard_stdout()
+        problem = stdout_broken(error)
+        _show(problem, run)
+        return problem.exit_code
+    return _show_bug(error, run)
+
+
+def _end_by_signal(run: Run) -> None:
+    """SIGTERM and a closed terminal end a run as Ctrl-C does: children stopped, scratch files gone. What is ignored stays so."""
+
+    def interrupt(number: int, _: object) -> None:
+        run.interrupted = True
+        if number != signal.SIGINT:
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+            signal.signal(number, interrupt)
 
 
 def _quiet_exit() -> int:

@@ -180,6 +180,25 @@ def test_signals_unwind_like_ctrl_c(home: Path, number: int) -> None:
     assert not folder.exists()
 
 
+@pytest.mark.parametrize("becomes", ["ImportError('initialization failed')", "OSError(5, 'no')", "ModelError('w')"])
+def test_an_interrupt_stays_one_when_the_interrupted_code_makes_another_error_of_it(home: Path, becomes: str) -> None:
+    code = f"""
+        import os, signal
+        from edgekit.cli.main import main
+        from edgekit.errors import ModelError
+        import edgekit.doctor
+        def load():
+            try:
+                os.kill(os.getpid(), signal.SIGINT)
+            except KeyboardInterrupt as error:
+                raise {becomes} from error
+        edgekit.doctor.diagnose = load
+    """
+    program = f"import sys\n{textwrap.dedent(code)}\nsys.exit(main())"
+    done = subprocess.run([sys.executable, "-c", program, "doctor"], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr.strip()) == (130, "edgekit: interrupted")
+
+
 def test_a_closed_pipe_is_quiet(home: Path) -> None:
     code = """
         import os
