@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .devices.inventory import probe_device
     from .doctor import diagnose
     from .errors import EdgekitError
+    from .frontends.torch_module import from_torch
     from .inspect import inspect_model
     from .installation import install
     from .model import load_model
@@ -44,6 +45,7 @@ _HOMES = {
     "demo_models": "demo:demo_models",
     "deploy": "api:deploy",
     "diagnose": "doctor:diagnose",
+    "from_torch": "frontends.torch_module:from_torch",
     "get_target": "targets:get_target",
     "inspect_model": "inspect:inspect_model",
     "install": "installation:install",
@@ -65,6 +67,7 @@ __all__ = [
     "demo_models",
     "deploy",
     "diagnose",
+    "from_torch",
     "get_target",
     "inspect_model",
     "install",

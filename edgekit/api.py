@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import BudgetError, UsageError
+from .model import model_path
 from .progress import Progress, Silent
 from .request import DeployRequest, parse_request
 from .types import DeployReport, Feed
@@ -30,6 +31,7 @@ def deploy(
     calib: CalibrationSource | None = None,
     eval: EvaluationSource | None = None,  # noqa: A002  # the name of the option on the command line
     allow_code: bool = False,
+    trust_model: bool = False,
     dry_run: bool = False,
     measure: bool = True,
     timeouts: Timeouts | None = None,
@@ -39,7 +41,8 @@ def deploy(
     """Finds the fastest artifact that is still right, with the evidence, and writes it as a bundle.
 
     Args:
-        model: the model's file, or a whole request (see :class:`edgekit.request.DeployRequest`).
+        model: the model's file, or a whole request (see :class:`edgekit.request.DeployRequest`). For a PyTorch module give what
+            :func:`edgekit.from_torch` returns.
         output: the bundle's folder; nothing is written without one.
         force: replace ``output`` even when it is not a bundle.
         install: put the bundle in a versioned folder under this path, behind a ``current`` link. Needs ``output``.
@@ -47,6 +50,7 @@ def deploy(
             ``{input: array}`` (batch axis included) and is called afresh each pass; or a list of such dicts.
         eval: evaluation: a path or ``file.py:function``, or a function ``evaluate(predict)``.
         allow_code: let ``file.py:function`` references run.
+        trust_model: let PyTorch load a ``.pt2`` as code, which runs whatever it holds with the caller's rights.
         dry_run: stop after the plan: which candidates would be tried, and which are refused and why.
         measure: False builds and judges, and measures nothing.
         timeouts: how long to wait for the device; see :class:`edgekit.devices.plan.Timeouts`.
@@ -83,7 +87,7 @@ def deploy(
         from .bundle import check_output
 
         check_output(out, force=force)
-    sources = Sources(*objects, allow_code=allow_code)
+    sources = Sources(*objects, allow_code=allow_code, trust_model=trust_model)
     run = prepare(request, sources, measure=measure, timeouts=timeouts or Timeouts(), progress=progress)
     planned = planned_report(run, started)
     if dry_run:
@@ -117,7 +121,7 @@ def _request(
         request = replace(model, **texts)  # type: ignore[arg-type]  # calib and eval are text fields
     else:
         written = {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
-        request = parse_request({"model": str(model), **texts, **written})
+        request = parse_request({"model": model_path(model), **texts, **written})
     return request, (objects[0], objects[1])
 
 

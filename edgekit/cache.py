@@ -1,4 +1,4 @@
-"""Built candidates, kept for the next run. Measurements are never cached.
+"""Built candidates and models exported from PyTorch, kept for the next run. Measurements are never cached.
 
 candidates/<key>/entry.json, files/...   written aside, hashed, renamed
 candidates/.locks/<key>                  one builder at a time, also across processes

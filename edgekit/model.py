@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .frontends.onnx_frontend import OnnxFacts
 
 _LARGEST_DIMENSION = 1 << 31
-_ACCEPTED = "accepted: .onnx"
+_ACCEPTED = "accepted: .onnx, .pt2"
 
 
 @dataclass(frozen=True)
@@ -28,40 +28,53 @@ class Model:
     """
 
     path: Path  #: the user's file, never modified
-    format: str  #: "onnx"
-    fingerprint: str  #: sha256 of graph, tensor bytes (wherever they are stored) and shape overrides; no paths
+    onnx_path: Path  #: what everything downstream reads: ``path`` itself, or the ONNX exported from it in edgekit's cache
+    format: str  #: of ``path``: "onnx" or "pt2"
+    fingerprint: str  #: of the ONNX: sha256 of graph, tensor bytes (wherever they are stored) and shape overrides; no paths
     inputs: tuple[TensorSpec, ...]  #: true inputs only; a weight that is listed as an input is none
     outputs: tuple[TensorSpec, ...]
     opset: int
-    size_bytes: int  #: graph and external data
+    size_bytes: int  #: of the ONNX: graph and external data
     shape: dict[str, tuple[int, ...]] = field(hash=False)  #: overrides by ``--shape``
     quantized: str | None  #: None, or what says that it is quantized already: "Q/DQ", "QOperator", "integer weights" ...
-    notes: tuple[str, ...]  #: what is cleaned up, one sentence each
+    notes: tuple[str, ...]  #: where the ONNX comes from and what is cleaned up, one sentence each
 
 
-def load_model(path: str | Path, *, shape: Mapping[str, Sequence[int]] | None = None) -> Model:
+def load_model(path: str | Path, *, shape: Mapping[str, Sequence[int]] | None = None, trust_model: bool = False) -> Model:
     """Read and check a model file.
 
     Args:
-        path: an ``.onnx`` file, opset 9 or later; external data lie in its folder.
+        path: an ``.onnx`` file, opset 9 or later, external data in its folder; or a ``.pt2`` of ``torch.export.save``, which is
+            exported to ONNX once (docs/pytorch.md). A module that is in memory: :func:`edgekit.from_torch`.
         shape: sizes to use for inputs, by name; re-pins sizes that the exporter fixed. The model must run at that shape.
+        trust_model: let PyTorch load a ``.pt2`` as code, which runs whatever it holds with the caller's rights.
 
     Raises:
-        ModelError: missing, broken, cut off, unsafe external data, unknown operators, text inputs, or an unsupported format.
-        UsageError: ``shape`` names an unknown input, has the wrong number of dimensions or a size that is no positive integer.
+        ModelError: missing, broken, cut off, unsafe, unknown operators, text inputs, or an unsupported format.
+        MissingExtraError: a ``.pt2``, and torch or onnxscript is not installed.
+        UsageError: not a path; or ``shape`` names an unknown input, has the wrong number of dimensions or a size that is no
+            positive integer.
 
     Example:
         >>> from edgekit.demo import demo_models
         >>> load_model(demo_models()[1].model).inputs
         (TensorSpec(name='image', dtype='float32', shape=('n', 1, 28, 28)),)
     """
-    path = Path(path)
+    path = Path(model_path(path))
     overrides = {name: _checked_sizes(name, sizes) for name, sizes in (shape or {}).items()}
     _check_kind(path)
-    facts = _read(path, overrides)
+    onnx_path = path
+    origin: tuple[str, ...] = ()
+    if path.suffix.lower() == ".pt2":
+        from .frontends.torch_frontend import export_archive
+
+        exported = export_archive(path, trusted=trust_model)
+        onnx_path, origin = exported.onnx_path, exported.notes
+    facts = _read(onnx_path, overrides)
     return Model(
         path=path,
-        format="onnx",
+        onnx_path=onnx_path,
+        format=path.suffix.lower().removeprefix("."),
         fingerprint=facts.fingerprint,
         inputs=facts.inputs,
         outputs=facts.outputs,
@@ -69,7 +82,21 @@ def load_model(path: str | Path, *, shape: Mapping[str, Sequence[int]] | None = 
         size_bytes=facts.size_bytes,
         shape=overrides,
         quantized=facts.quantized,
-        notes=facts.notes,
+        notes=(*origin, *facts.notes),
+    )
+
+
+def model_path(model: object) -> str:
+    """The path of a model as text.
+
+    Raises:
+        UsageError: it is something else, for example a PyTorch module.
+    """
+    if isinstance(model, (str, Path)):
+        return str(model)
+    raise UsageError(
+        f"{type(model).__name__} is not the path of a model",
+        hint="for a PyTorch module give edgekit.from_torch(module, example_inputs), which is the path of its ONNX",
     )
 
 
@@ -111,7 +138,7 @@ def _checked_sizes(name: str, sizes: Sequence[int]) -> tuple[int, ...]:
 
 
 def _check_kind(path: Path) -> None:
-    """Refuse what is no ``.onnx`` file before anything heavy is imported."""
+    """Refuse what is no model file before anything heavy is imported."""
     suffix = path.suffix.lower()
     try:
         exists, is_folder, is_file = path.exists(), path.is_dir(), path.is_file()
@@ -127,11 +154,12 @@ def _check_kind(path: Path) -> None:
         raise ModelError(
             f"{path.name} is not accepted",
             why=f"{suffix} files are Python pickles: loading one runs whatever code it holds, and it lacks the model's graph",
-            hint="export the model with torch.onnx.export(...) and give the .onnx file",
+            hint="make a .pt2 in Python: torch.export.save(torch.export.export(model.eval(), (example,)), 'model.pt2'); from a "
+            "module in memory, edgekit.from_torch(model, example); or give an .onnx of torch.onnx.export(...)",
         )
-    if suffix in (".pt2", ".tflite"):
+    if suffix == ".tflite":
         raise ModelError(f"{suffix} models are not supported yet", hint=_ACCEPTED)
-    if suffix != ".onnx":
+    if suffix not in (".onnx", ".pt2"):
         raise ModelError(
             f"{path.name} is not in a format that edgekit reads", why=f"its name ends in {suffix or 'nothing'!r}", hint=_ACCEPTED
         )

@@ -176,9 +176,9 @@ def test_fifo(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("m.pt", ["pickle", "code", "torch.onnx.export"]),
+        ("m.pt", ["pickle", "code", "torch.export.save", "torch.onnx.export"]),
         ("m.PTH", ["pickle"]),
-        ("m.pt2", ["not supported yet", ".onnx"]),
+        ("m.pt2", ["not a whole .pt2", "torch.export.save"]),
         ("m.tflite", ["not supported yet", ".onnx"]),
         ("m.h5", [".h5", ".onnx"]),
         ("model", ["nothing", ".onnx"]),

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from .common import become_verbose, common_options, examples, json_wanted
-from .request_options import ALLOW_CODE, FORCE, FROM, MODEL, OUTPUT, default_output, gather, request_options
+from .request_options import ALLOW_CODE, FORCE, FROM, MODEL, OUTPUT, TRUST_MODEL, default_output, gather, request_options
 
 
 @click.command(
@@ -37,10 +37,19 @@ from .request_options import ALLOW_CODE, FORCE, FROM, MODEL, OUTPUT, default_out
 @OUTPUT
 @FORCE
 @ALLOW_CODE
+@TRUST_MODEL
 @common_options
 @click.pass_context
 def build(
-    ctx: click.Context, /, from_bundle: Path | None, output: Path | None, force: bool, allow_code: bool, as_json: bool, **typed: Any
+    ctx: click.Context,
+    /,
+    from_bundle: Path | None,
+    output: Path | None,
+    force: bool,
+    allow_code: bool,
+    trust_model: bool,
+    as_json: bool,
+    **typed: Any,
 ) -> None:
     """Build MODEL for a target and judge its quality, without measuring its speed.
 
@@ -63,6 +72,7 @@ def build(
         dry_run=False,
         measure=False,
         as_json=json_wanted(ctx, as_json, config.run.get("json", False)),
+        trust_model=trust_model,
         timeouts=config.timeouts,
         from_bundle=from_bundle,
     )

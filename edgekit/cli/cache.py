@@ -15,7 +15,7 @@ def cache() -> None:
 @cache.command()
 @common_options
 def show(as_json: bool) -> None:
-    """Say how many candidates are kept and what they weigh."""
+    """Say how many candidates and models exported from PyTorch are kept, and what they weigh."""
     from ..cache import usage
     from ..report.text import clean, size
 
@@ -25,13 +25,13 @@ def show(as_json: bool) -> None:
             {"schema": "edgekit.cache/1", "path": str(used.path), "n_entries": used.n_entries, "size_bytes": used.size_bytes}
         )
     else:
-        click.echo(f"{used.n_entries} built candidates, {size(used.size_bytes)}, in {clean(used.path)}")
+        click.echo(f"{used.n_entries} built candidates and exported models, {size(used.size_bytes)}, in {clean(used.path)}")
 
 
 @cache.command()
 @common_options
 def clear(as_json: bool) -> None:
-    """Remove every built candidate. Bundles and installs are not touched."""
+    """Remove every built candidate and every model exported from PyTorch. Bundles and installs are not touched."""
     from ..cache import clear as clear_cache
     from ..report.text import size
 
@@ -46,4 +46,4 @@ def clear(as_json: bool) -> None:
             }
         )
     else:
-        click.echo(f"removed {removed.n_entries} built candidates, {size(removed.size_bytes)}")
+        click.echo(f"removed {removed.n_entries} built candidates and exported models, {size(removed.size_bytes)}")

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from .common import become_verbose, common_options, examples, json_wanted
-from .request_options import ALLOW_CODE, FORCE, FROM, MODEL, OUTPUT, default_output, gather, request_options
+from .request_options import ALLOW_CODE, FORCE, FROM, MODEL, OUTPUT, TRUST_MODEL, default_output, gather, request_options
 
 
 @click.command(
@@ -34,6 +34,7 @@ from .request_options import ALLOW_CODE, FORCE, FROM, MODEL, OUTPUT, default_out
 @OUTPUT
 @FORCE
 @ALLOW_CODE
+@TRUST_MODEL
 @common_options
 @click.pass_context
 def deploy(
@@ -45,6 +46,7 @@ def deploy(
     output: Path | None,
     force: bool,
     allow_code: bool,
+    trust_model: bool,
     as_json: bool,
     **typed: Any,
 ) -> None:
@@ -73,6 +75,7 @@ def deploy(
         dry_run=dry_run,
         measure=True,
         as_json=as_json,
+        trust_model=trust_model,
         timeouts=config.timeouts,
         from_bundle=from_bundle,
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .common import common_options, examples, print_json
-from .request_options import request_options
+from .request_options import TRUST_MODEL, request_options
 
 if TYPE_CHECKING:
     from ..model import Model
@@ -20,9 +20,18 @@ if TYPE_CHECKING:
 @click.command(epilog=examples("edgekit init model.onnx", "edgekit init model.onnx --target jetson --calib photos/ --yes"))
 @click.argument("model", type=click.Path())
 @request_options("target", "calib", "eval")
+@TRUST_MODEL
 @click.option("--yes", is_flag=True, help="Ask nothing; take what was given and the defaults.")
 @common_options
-def init(model: str, target: str | None, calib: str | None, eval: str | None, yes: bool, as_json: bool) -> None:  # noqa: A002
+def init(
+    model: str,
+    target: str | None,
+    calib: str | None,
+    eval: str | None,  # noqa: A002
+    trust_model: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
     """Write a commented edgekit.toml for MODEL into the working directory.
 
     It asks for what was not given, unless there is no terminal or --yes is. An existing edgekit.toml is never overwritten.
@@ -37,7 +46,7 @@ def init(model: str, target: str | None, calib: str | None, eval: str | None, ye
     path = Path.cwd() / FILE_NAME
     if path.exists():
         raise OutputError(f"{path} exists already", hint="edit it, or remove it and run edgekit init again")
-    loaded = load_model(model)
+    loaded = load_model(model, trust_model=trust_model)
     if sys.stdin.isatty() and not yes and not as_json:
         target = target or click.prompt("Target, device profile, alias or auto", default="auto", err=True)
         calib = calib or click.prompt("Calibration data (nothing: none yet)", default="", show_default=False, err=True) or None

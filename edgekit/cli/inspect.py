@@ -5,14 +5,15 @@ from __future__ import annotations
 import click
 
 from .common import common_options, examples, print_json
-from .request_options import request_options
+from .request_options import TRUST_MODEL, request_options
 
 
 @click.command(epilog=examples("edgekit inspect model.onnx", "edgekit inspect model.onnx --shape x=1x3x48x320 --json"))
 @click.argument("model", type=click.Path())
 @request_options("target", "shape")
+@TRUST_MODEL
 @common_options
-def inspect(model: str, target: str | None, shape: tuple[str, ...], as_json: bool) -> None:
+def inspect(model: str, target: str | None, shape: tuple[str, ...], trust_model: bool, as_json: bool) -> None:
     """Say what is in MODEL, and how it was compressed where that can be seen.
 
     Unstructured, 2:4 and masked structured sparsity, factorized and clustered weights, shared and duplicated ones, integer weights
@@ -27,7 +28,8 @@ def inspect(model: str, target: str | None, shape: tuple[str, ...], as_json: boo
     from ..values import to_json
 
     wanted = [get_target(name) for name, _ in resolve(parse_targets(target))] if target is not None else []
-    inspection = inspect_model(load_model(model, shape=parse_shape(shape) if shape else None), targets=wanted)
+    loaded = load_model(model, shape=parse_shape(shape) if shape else None, trust_model=trust_model)
+    inspection = inspect_model(loaded, targets=wanted)
     if as_json:
         print_json(to_json(inspection))
         return

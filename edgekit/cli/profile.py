@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from .common import become_verbose, common_options, examples, is_verbose, json_wanted, print_json
-from .request_options import ALLOW_CODE, MODEL, gather, request_options
+from .request_options import ALLOW_CODE, MODEL, TRUST_MODEL, gather, request_options
 
 
 @click.command(
@@ -21,9 +21,10 @@ from .request_options import ALLOW_CODE, MODEL, gather, request_options
 @MODEL
 @request_options("target", "device", "calib", "shape", "threads")
 @ALLOW_CODE
+@TRUST_MODEL
 @common_options
 @click.pass_context
-def profile(ctx: click.Context, /, allow_code: bool, as_json: bool, **typed: Any) -> None:
+def profile(ctx: click.Context, /, allow_code: bool, trust_model: bool, as_json: bool, **typed: Any) -> None:
     """Measure MODEL as it is, or a bundle's artifact: latency, load time, first inference, memory.
 
     No candidate is built and nothing is judged. The first calibration sample is the input that is timed; without --calib it is
@@ -49,6 +50,7 @@ def profile(ctx: click.Context, /, allow_code: bool, as_json: bool, **typed: Any
             shape=request.shape or None,
             threads=request.threads,
             allow_code=True,  # what was not typed has been refused before, unless --allow-code let it pass
+            trust_model=trust_model,
             timeouts=config.timeouts,
             progress=progress,
         )

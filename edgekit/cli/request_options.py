@@ -125,6 +125,12 @@ ALLOW_CODE = click.option(
     is_flag=True,
     help="Run file.py:function references that come from a bundle or edgekit.toml; those typed here run anyway.",
 )
+TRUST_MODEL = click.option(
+    "--trust-model",
+    is_flag=True,
+    help="Let PyTorch load a .pt2 as code: whatever it holds then runs with your rights. Only for a file whose maker you trust; "
+    "never taken from edgekit.toml or a bundle.",
+)
 
 
 def request_options(*names: str) -> Callable[[F], F]:

@@ -27,6 +27,7 @@ def run_deploy(
     measure: bool,
     as_json: bool,
     timeouts: Timeouts,
+    trust_model: bool = False,
     from_bundle: Path | None = None,
 ) -> DeployReport:
     """Deploys and shows the verdict: on stderr for people, or as one document on stdout.
@@ -58,6 +59,7 @@ def run_deploy(
                 force=force,
                 install=install,
                 allow_code=True,  # what was not typed has been refused before, unless --allow-code let it pass
+                trust_model=trust_model,
                 dry_run=dry_run,
                 measure=measure,
                 timeouts=timeouts,

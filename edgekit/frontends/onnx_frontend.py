@@ -106,8 +106,8 @@ def read_clean(model: Model) -> onnx.ModelProto:
     Raises:
         ModelError: the file has changed since ``load_model``, or cannot be read any more.
     """  # fmt: skip
-    folder = model.path.parent
-    proto = parse(model.path)
+    folder = model.onnx_path.parent
+    proto = parse(model.onnx_path)
     check_external_data(proto, folder)
     digests = tensor_digests(proto, folder)
     if fingerprint(proto, digests, model.shape) != model.fingerprint:

@@ -34,8 +34,8 @@ def inspect_model(model: Model, *, targets: Sequence[Target] = ()) -> Inspection
     from .weights import find_weights
     from .worth import CANNOT_TELL, worth_of
 
-    raw = parse(model.path)  # cleaning merges duplicates, which are a finding
-    load_external_data(raw, model.path.parent)
+    raw = parse(model.onnx_path)  # cleaning merges duplicates, which are a finding
+    load_external_data(raw, model.onnx_path.parent)
     inline_functions(raw)
     findings = find_compression(raw)
     clean = read_clean(model)
