@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -12,9 +12,11 @@ from . import search
 from .baseline import BASELINE_KEY, compare_with_baseline, view_baseline
 from .building import Built, build, tool_versions
 from .errors import DeviceRunError
+from .finalists import judge_all
 from .gates import Gates
 from .judging import FloatView, predictor
 from .plan import Planned, reference_plan
+from .refinement import Workshop, refine_all
 from .state import work_folder
 from .types import (
     JSON,
@@ -99,22 +101,32 @@ def execute(run: Run, started: float, progress: Progress) -> Outcome:
     ):
         setting = _setting(run, session, scratch, progress)
         view = search.look_at_float(setting, reference)
-        judged, n_compared = search.judge_all(setting, view, reference, built, budget)
+        compared = search.compare_all(setting, view, reference, built)
+        refine_all(Workshop(setting, view, run.model, run.data, request.threads), compared, budget)
         baseline_view = view_baseline(setting, baseline) if baseline else None
         if not run.not_measured:
             extra = {BASELINE_KEY: baseline} if baseline else {}
-            results = search.measure_all(setting, judged, built, reference, feed, extra, budget)
-        rows = search.with_measurements(judged, results, reference.id, _floats(built))
-        choice = search.decide([(rows | refused)[item.id] for item in run.planned], results, request)
-        winner = built[choice.winner] if choice.winner else None
+            results = search.measure_all(setting, compared.built, reference, feed, extra, budget)
+        judged, n_compared = judge_all(setting, view, reference, compared, results, budget)
+        rows = search.with_measurements(judged, results, reference.id, _floats(built)) | refused
+        choice = search.decide(_in_order(run.planned, rows), results, request)
+        winner = compared.built[choice.winner] if choice.winner else None
         golden, no_golden = _golden(run, predictor(session, winner.id, winner)) if winner else (NO_GOLDEN, ())
-        compared = None
+        beside_baseline = None
         if baseline and baseline_view:
-            compared = _baseline_report(run, (view, baseline_view), (reference, baseline), results, choice)
+            beside_baseline = _baseline_report(run, (view, baseline_view), (reference, baseline), results, choice)
     measurements = {key: value for key, value in results.items() if isinstance(value, Measurement)}
     shapes = {name: list(array.shape) for name, array in feed.items()} if measurements else None
-    report = _report(run, choice, compared, n_compared, (*_warnings(choice), *no_golden), shapes, started)
+    report = _report(run, choice, beside_baseline, n_compared, (*_warnings(choice), *no_golden), shapes, started)
     return Outcome(report, winner, measurements, golden)
+
+
+def _in_order(planned: Sequence[Planned], rows: Mapping[str, CandidateReport]) -> list[CandidateReport]:
+    """The plan's order; what was refined follows the rows of its target. A target that is not installed has one row."""
+    targets = list(dict.fromkeys(item.target.name for item in planned))
+    of_the_plan = [rows[item.id] for item in planned if item.id in rows]
+    refined = [row for key, row in rows.items() if key not in {item.id for item in planned}]
+    return sorted([*of_the_plan, *refined], key=lambda row: targets.index(row.target))
 
 
 def _setting(run: Run, session: AgentSession, scratch: Path, progress: Progress) -> search.Setting:
@@ -143,9 +155,12 @@ def _floats(built: Mapping[str, Built]) -> dict[str, str]:
 def _golden(run: Run, predict: Predict) -> tuple[Golden, tuple[str, ...]]:
     """The golden pair; or none, and the warning that says so: the finished run is worth more than its self-test."""
     from .data import synthetic_feeds
+    from .stateful import state_pairs
 
     seen = run.calibration
-    feeds = synthetic_feeds(run.model.inputs, n=1, ranges=seen.ranges if seen else None, shapes=seen.shapes if seen else None)
+    ranges, shapes = (seen.ranges, seen.shapes) if seen else (None, None)
+    states = state_pairs(run.model.inputs, run.model.outputs)
+    feeds = synthetic_feeds(run.model.inputs, n=1, ranges=ranges, shapes=shapes, states=states)
     feed: Feed = next(iter(feeds))
     try:
         return Golden(dict(feed), predict(feed)), ()

@@ -217,13 +217,15 @@ class Guarded:
 
     Attributes:
         seen: the hashes that are refused.
-        hashes: those of the feeds so far, in order.
+        hashes: those of the feeds so far, in order, without inputs that are an earlier output: a state that is fed back
+            differs from candidate to candidate, and says nothing of which samples were taken.
     """
 
     def __init__(self, predict: Predict, seen: frozenset[str]) -> None:
         self._predict = predict
         self.seen = seen
         self.hashes: list[str] = []
+        self._returned: set[str] = set()  # outputs that could be fed back
 
     @overload
     def __call__(self, feeds: Feed) -> dict[str, Array]: ...
@@ -243,11 +245,15 @@ class Guarded:
                     f"predict was given a {type(array).__name__} for {name!r}", hint="give numpy arrays: numpy.asarray(x)"
                 )
         outputs = self._predict(feed)  # first, because it refuses what is no feed of the model, which may have no hash either
-        value = hash_feed(feed)
-        self.hashes.append(value)
-        if self.seen and not self.seen.isdisjoint({value} | sample_hashes(feed)):
+        self.hashes.append(hash_feed({name: array for name, array in feed.items() if not self._is_fed_back(array)}))
+        if self.seen and not self.seen.isdisjoint({hash_feed(feed)} | sample_hashes(feed)):
             raise _overlap(1, f"at least 1 feed, the first of them number {len(self.hashes)}")
+        forms = {(array.dtype, array.shape) for array in feed.values()}
+        self._returned |= {hash_feed({"": array}) for array in outputs.values() if (array.dtype, array.shape) in forms}
         return outputs
+
+    def _is_fed_back(self, array: Array) -> bool:
+        return bool(self._returned) and hash_feed({"": array}) in self._returned
 
 
 def refuse_overlap(evaluation: Evaluation, seen: frozenset[str]) -> None:

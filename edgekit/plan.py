@@ -65,6 +65,11 @@ def plan(model: Model, sites: Sequence[tuple[Target, Site]], *, precision: str, 
     return planned
 
 
+def plan_one(like: Planned, model: Model, candidate: Candidate) -> Planned:
+    """A variant of a planned candidate, for the same target and site."""
+    return Planned(like.target, like.site, candidate, like.target.reject(model, candidate, like.site))
+
+
 def _reject(target: Target, model: Model, candidate: Candidate, site: Site, *, calibrated: bool) -> Reject | None:
     if isinstance(candidate.scheme, NEEDS_CALIBRATION) and not calibrated:
         return Reject(candidate.scheme.slug, "static quantization needs calibration data", "give a folder of samples with --calib")

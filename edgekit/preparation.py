@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,11 +27,12 @@ SYNTHETIC_FEEDS = 16
 
 @dataclass(frozen=True)
 class Sources:
-    """Data given from Python instead of by path, and whether ``file.py:function`` references may run."""
+    """Data given from Python instead of by path; whether ``file.py:function`` references may run, and a ``.pt2`` as code."""
 
     calib: Callable[[], Iterable[Feed]] | Iterable[Feed] | None = None
     evaluation: Callable[..., Any] | None = None
     allow_code: bool = False
+    trust_model: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,8 +64,12 @@ class Run:
     def held_out(self) -> Feeds:
         """What candidates are compared with float on: held-out samples, or synthetic ones when none were given."""
         from .data import synthetic_feeds
+        from .stateful import state_pairs
 
-        return self.calibration.build.held_out if self.calibration else synthetic_feeds(self.model.inputs, n=SYNTHETIC_FEEDS)
+        if self.calibration:
+            return self.calibration.build.held_out
+        states = state_pairs(self.model.inputs, self.model.outputs)
+        return synthetic_feeds(self.model.inputs, n=SYNTHETIC_FEEDS, states=states)
 
 
 def prepare(request: DeployRequest, sources: Sources, *, measure: bool, timeouts: Timeouts, progress: Progress) -> Run:
@@ -78,6 +84,7 @@ def prepare(request: DeployRequest, sources: Sources, *, measure: bool, timeouts
     from .model import load_model
     from .plan import plan
     from .profiles import resolve
+    from .stateful import notes_on_inputs
 
     progress.stage("reading the model and the data")
     if request.objective == "energy":
@@ -85,8 +92,9 @@ def prepare(request: DeployRequest, sources: Sources, *, measure: bool, timeouts
             "energy cannot be the objective here", why="this device has no energy meter", hint="use --objective latency or size"
         )
     resolved = resolve(request.target)
-    model = load_model(request.model, shape=request.shape or None)
-    original = load_model(request.baseline, shape=request.shape or None) if request.baseline else None
+    load = partial(load_model, shape=request.shape or None, trust_model=sources.trust_model)
+    model = load(request.model)
+    original = load(request.baseline) if request.baseline else None
     if original is not None:
         check_same_contract(model, original)
     calibration, evaluation = _open_data(request, model, sources)
@@ -99,6 +107,7 @@ def prepare(request: DeployRequest, sources: Sources, *, measure: bool, timeouts
     if not_measured and request.max_latency is not None:
         raise UsageError("--max-latency needs a device", why=not_measured, hint="leave it out, or name a device with --device")
     planned = plan(model, sites, precision=request.precision, calibrated=calibration is not None)
+    notes = notes_on_inputs(model, calibrated=calibration is not None, evaluated=evaluation is not None)
     warnings = () if calibration else ("no --calib: fidelity is on synthetic input, which says little about real data",)
     return Run(
         request=request,
@@ -112,7 +121,7 @@ def prepare(request: DeployRequest, sources: Sources, *, measure: bool, timeouts
         evaluation=evaluation,
         planned=tuple(planned),
         timeouts=timeouts,
-        warnings=(*model.notes, *warnings),
+        warnings=(*model.notes, *warnings, *notes),
     )
 
 

@@ -18,6 +18,7 @@ from .devices.session import AgentSession
 from .errors import DeviceRunError, UsageError
 from .judging import open_worker
 from .measure.statistics import summarize, trust
+from .model import model_path
 from .plan import Planned
 from .preparation import Sources, calibration_of, prepare
 from .profiles import get_profile, require_match
@@ -73,6 +74,7 @@ def profile(
     shape: Mapping[str, tuple[int, ...]] | None = None,
     threads: int = 1,
     allow_code: bool = False,
+    trust_model: bool = False,
     timeouts: Timeouts | None = None,
     progress: Progress | None = None,
 ) -> ProfileReport:
@@ -82,6 +84,7 @@ def profile(
         model: a model's file, or a bundle's folder; a bundle is measured with the target that made it.
         target, device, calib, shape, threads: as for :func:`edgekit.deploy`. The first held-out calibration feed is the input
             that is timed; without one it is synthetic.
+        allow_code, trust_model: as for :func:`edgekit.deploy`.
 
     Returns:
         One row a target: latency in seconds (host memory to host memory), load time, first inference, peak memory.
@@ -97,7 +100,7 @@ def profile(
         ('onnx/float32', True)
     """
     request = DeployRequest(
-        model=str(model),
+        model=model_path(model),
         target=parse_targets(target),
         device=device,
         shape=parse_shape(shape or {}),
@@ -105,7 +108,8 @@ def profile(
         precision="fp32",
         calib=str(calib) if isinstance(calib, (str, Path)) else None,
     )
-    sources = Sources(calib=None if isinstance(calib, (str, Path)) else calib, allow_code=allow_code)
+    samples = None if isinstance(calib, (str, Path)) else calib
+    sources = Sources(calib=samples, allow_code=allow_code, trust_model=trust_model)
     progress = progress or Silent()
     profiled = _profile_bundle if Path(model).is_dir() else _profile_model
     return profiled(request, sources, timeouts or Timeouts(), progress)

@@ -1,25 +1,26 @@
-"""From candidates to judged and measured rows: build, compare with float, evaluate the finalists, measure, choose.
+"""The steps of a search: build, compare with float on held-out data, measure, choose.
 
-The search sees calibration and held-out data only. The evaluation data score float and at most ``MAX_FINALISTS`` candidates, and
-how many were compared is reported.
+What refines a candidate is :mod:`edgekit.refinement`; who is evaluated, :mod:`edgekit.finalists`. The search sees calibration and
+held-out data only.
 """
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from .building import Built, build
-from .errors import DataError, DependencyError, DeviceRunError, EdgekitError, ModelError, OutputError
+from .errors import DataError, DependencyError, DeviceRunError, EdgekitError, OutputError
 from .fidelity import Comparison
-from .gates import Gates, Judgement
-from .judging import FloatView, compare, failure_of, judge_candidate, judge_scored, open_worker, predictor, view_float
+from .gates import Gates
+from .judging import FloatView, compare, failure_of, open_worker, predictor, view_float
 from .measure.statistics import speedup, summarize, trust
-from .types import BuildData, CandidateReport, Feed, Feeds, Fidelity, Measurement, RunFailure, TensorSpec
-from .verdict import Choice, choose, is_full_precision
+from .types import BuildData, CandidateReport, Feed, Feeds, Fidelity, Measurement, RunFailure, Stage, TensorSpec
+from .verdict import Choice, choose
 
 if TYPE_CHECKING:
     from .devices.session import AgentSession
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from .plan import Planned
     from .progress import Progress
     from .request import DeployRequest
-
-MAX_FINALISTS = 8
 
 
 class Budget:
@@ -53,16 +52,20 @@ def build_all(
 ) -> tuple[dict[str, Built], dict[str, CandidateReport]]:
     """Builds what is not refused. A candidate that cannot be built is a row with its reason, not the end.
 
+    A target whose vendor package is missing has one row that says so, whatever it would have offered.
+
     Raises:
         DataError, OutputError: no candidate's fault.
-        DependencyError: the only target's vendor package is missing; one of several is a row.
+        DependencyError: the vendor packages of all targets are missing.
     """
     progress.stage("building candidates")
-    several = len({item.target.name for item in planned}) > 1
     built: dict[str, Built] = {}
     refused: dict[str, CandidateReport] = {}
-    for index, item in enumerate(planned):
+    missing: dict[str, DependencyError] = {}  # by target
+    for index, item in enumerate(_likeliest_of_each_target_first(planned)):
         progress.advance(index, len(planned), item.id)
+        if item.target.name in missing:
+            continue  # one row says it
         if item.reject is not None:
             refused[item.id] = item.refused(str(item.reject))
         elif budget.is_spent() and built:
@@ -73,11 +76,23 @@ def build_all(
             except (DataError, OutputError):
                 raise
             except EdgekitError as problem:
-                if isinstance(problem, DependencyError) and not several:
-                    raise
+                if isinstance(problem, DependencyError):
+                    missing[item.target.name] = problem
                 refused[item.id] = item.refused(f"cannot be built: {problem}")
+    if missing and not built:
+        raise next(iter(missing.values()))
     progress.advance(len(planned), len(planned), "built")
     return built, refused
+
+
+def _likeliest_of_each_target_first(planned: Sequence[Planned]) -> list[Planned]:
+    """Targets take turns, so that a budget that runs out does not leave the last one untried."""
+    turn: Counter[str] = Counter()
+    ranked = []
+    for item in planned:
+        ranked.append((turn[item.target.name], item))
+        turn[item.target.name] += 1
+    return [item for _, item in sorted(ranked, key=lambda pair: pair[0])]
 
 
 @dataclass(frozen=True)
@@ -122,49 +137,33 @@ def view_float_in(setting: Setting, predict: Predict, name: str) -> FloatView:
     )
 
 
-def judge_all(
-    setting: Setting, view: FloatView, reference: Built, built: Mapping[str, Built], budget: Budget
-) -> tuple[dict[str, CandidateReport], int]:
-    """Compares every built candidate with float on held-out feeds; then evaluates the finalists, closest to float first."""
+@dataclass
+class Compared:
+    """What ran on the held-out feeds, and how close to float it came; rows of what did not, or was not kept."""
+
+    built: dict[str, Built]
+    comparisons: dict[str, Comparison]
+    refused: dict[str, CandidateReport]
+
+
+def compare_all(setting: Setting, view: FloatView, reference: Built, built: Mapping[str, Built]) -> Compared:
+    """Runs every built candidate beside float on held-out feeds. Its worker stays open."""
     progress = setting.progress
     progress.stage("comparing with float")
-    rows: dict[str, CandidateReport] = {}
-    comparisons: dict[str, Comparison] = {}
+    found = Compared({}, {}, {})
     for index, item in enumerate(built.values()):
         progress.advance(index, len(built), item.id)
-        compared = _itself(view) if item.id == reference.id else _compared(setting, view, item)
+        compared = _itself(view) if item.id == reference.id else compare_one(setting, view, item)
         if isinstance(compared, RunFailure):
-            rows[item.id] = _row(item, stage="built", reason=f"fails when it is run ({compared.kind}): {compared.message}")
+            found.refused[item.id] = failed_row(item, compared)
         else:
-            comparisons[item.id] = compared
+            found.built[item.id], found.comparisons[item.id] = item, compared
     progress.advance(len(built), len(built), "compared")
-    finalists = sorted(comparisons, key=lambda key: _closeness(comparisons[key], built[key]), reverse=True)
-    progress.stage("evaluating finalists" if setting.evaluation else "holding candidates against the gates")
-    evaluated = 0
-    for index, key in enumerate(finalists):
-        progress.advance(index, len(finalists), key)
-        item, comparison = built[key], comparisons[key]
-        if key == reference.id:
-            rows[key] = _judged_row(setting, item, judge_scored(view, setting.gates, view.score, comparison))
-        elif setting.evaluation is not None and (why := _not_evaluated(evaluated, budget)):
-            rows[key] = _with_evidence(_row(item, stage="built", reason=why), comparison, view)
-        else:
-            rows[key] = _judged(setting, view, item, comparison)
-            evaluated += 1
-    progress.advance(len(finalists), len(finalists), "judged")
-    return rows, evaluated
+    return found
 
 
-def _not_evaluated(evaluated: int, budget: Budget) -> str:
-    """Why no further finalist is evaluated; empty when one is."""
-    if evaluated >= MAX_FINALISTS:
-        return f"not evaluated: {MAX_FINALISTS} finalists were closer to float on held-out data"
-    if evaluated and budget.is_spent():
-        return f"not evaluated: the budget of {budget.budget_s:g} s was used up after {evaluated} closer to float"
-    return ""
-
-
-def _compared(setting: Setting, view: FloatView, item: Built) -> Comparison | RunFailure:
+def compare_one(setting: Setting, view: FloatView, item: Built) -> Comparison | RunFailure:
+    """One candidate beside float; its worker stays open when it ran."""
     failure = open_worker(setting.session, item.id, item)
     if failure is not None:
         return failure
@@ -172,26 +171,6 @@ def _compared(setting: Setting, view: FloatView, item: Built) -> Comparison | Ru
         return compare(predictor(setting.session, item.id, item), view)
     except DeviceRunError as problem:
         return failure_of(problem)
-
-
-def _closeness(comparison: Comparison, item: Built) -> tuple[bool, float, float]:
-    agreement = comparison.agreement()
-    return is_full_precision(item.planned.candidate), agreement.value if agreement else 0.0, comparison.closeness_db
-
-
-def _judged(setting: Setting, view: FloatView, item: Built, comparison: Comparison) -> CandidateReport:
-    try:
-        predict = predictor(setting.session, item.id, item)
-        judgement = judge_candidate(predict, view, setting.gates, setting.evaluation, setting.seen, comparison)
-    except DeviceRunError as problem:
-        failure = failure_of(problem)
-        row = _row(item, stage="built", reason=f"fails on the evaluation data ({failure.kind}): {failure.message}")
-        return _with_evidence(row, comparison, view)
-    except (ModelError, DataError) as problem:
-        # Float was scored, so this is of the candidate's outputs: NaN, for example. The message may name a sample, its cause not.
-        row = _row(item, stage="built", reason=f"cannot be scored: {problem.why or type(problem.__cause__ or problem).__name__}")
-        return _with_evidence(row, comparison, view)
-    return _judged_row(setting, item, judgement)
 
 
 def _itself(view: FloatView) -> Comparison:
@@ -202,17 +181,22 @@ def _itself(view: FloatView) -> Comparison:
     return comparison
 
 
-def _judged_row(setting: Setting, item: Built, judgement: Judgement) -> CandidateReport:
+def failed_row(item: Built, failure: RunFailure) -> CandidateReport:
+    return row_of(item, stage="built", reason=f"fails when it is run ({failure.kind}): {failure.message}")
+
+
+def row_of(item: Built, *, stage: Stage, reason: str) -> CandidateReport:
+    """The row of a candidate that became an artifact."""
     return replace(
-        _row(item, stage="judged", reason=judgement.reason),
-        accepted=judgement.accepted,
-        fidelity=judgement.fidelity,
-        agreement=judgement.agreement,
-        quality_measured_on=setting.judged_on,
+        item.planned.refused(reason),
+        stage=stage,
+        latency_reason="not measured",
+        size_bytes=item.size_bytes,
+        provenance={**item.artifact.provenance, "from_cache": item.from_cache},
     )
 
 
-def _with_evidence(row: CandidateReport, comparison: Comparison, view: FloatView) -> CandidateReport:
+def with_evidence(row: CandidateReport, comparison: Comparison, view: FloatView) -> CandidateReport:
     """A row that was not scored keeps what its comparison with float has shown."""
     agreement = comparison.agreement(synthetic=view.synthetic)
     value = agreement.value if agreement else None
@@ -220,33 +204,15 @@ def _with_evidence(row: CandidateReport, comparison: Comparison, view: FloatView
     return replace(row, fidelity=fidelity, agreement=agreement)
 
 
-def _row(item: Built, *, stage: str, reason: str) -> CandidateReport:
-    refused = item.planned.refused(reason)
-    return replace(
-        refused,
-        stage=stage,  # type: ignore[arg-type]  # one of Stage, given by the callers above
-        latency_reason="not measured",
-        size_bytes=item.size_bytes,
-        provenance={**item.artifact.provenance, "from_cache": item.from_cache},
-    )
-
-
 def measure_all(
-    setting: Setting,
-    rows: Mapping[str, CandidateReport],
-    built: Mapping[str, Built],
-    reference: Built,
-    feed: Feed,
-    extra: Mapping[str, Built],
-    budget: Budget,
+    setting: Setting, candidates: Mapping[str, Built], reference: Built, feed: Feed, extra: Mapping[str, Built], budget: Budget
 ) -> dict[str, Measurement | RunFailure]:
-    """Measures every candidate that runs, with the reference (and ``extra``, by key), in interleaved rounds."""
+    """Measures every candidate that ran, with the reference (and ``extra``, by key), in interleaved rounds."""
     from .contract import to_artifact
     from .devices.plan import BenchPlan
 
     setting.progress.stage("measuring, interleaved")
-    keys = {key: built[key] for key, row in rows.items() if row.stage == "judged"}
-    keys = {reference.id: reference, **keys, **extra}
+    keys = {reference.id: reference, **candidates, **extra}
     feeds = {key: to_artifact(feed, item.artifact.io) for key, item in keys.items()}
     plan = BenchPlan().within(budget.remaining_s(), len(keys))
     return setting.session.bench(list(keys), feeds, plan, setting.progress.advance)
@@ -281,7 +247,7 @@ def with_measurements(
         own = results.get(float_of_target.get(row.target, ""))
         finished[key] = replace(
             row,
-            stage="measured",
+            stage="measured" if row.stage == "judged" else row.stage,
             latency_s=summarize(result.rounds),
             latency_reason="",
             speedup_vs_reference=speedup(reference.rounds, result.rounds) if isinstance(reference, Measurement) else None,

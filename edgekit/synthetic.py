@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ def synthetic_feeds(
     seed: int = 0,
     ranges: Mapping[str, tuple[float, float]] | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
+    states: Collection[str] = (),
 ) -> Feeds:
     """``n`` feeds that the same ``seed`` gives again.
 
@@ -34,8 +35,10 @@ def synthetic_feeds(
             ``*segment*`` 0, other integers 0 to 99, booleans either, text the letter ``a``.
         shapes: of an input, likewise. Otherwise a free first axis is 1, and so is a free axis of the same name elsewhere; other
             free axes are 64.
+        states: inputs that carry a state: zeros, as at the first call, and free axes of them are 1.
     """
-    return _Synthetic(tuple(inputs), n, seed, dict(ranges or {}), {name: tuple(shape) for name, shape in (shapes or {}).items()})
+    sizes = {name: tuple(shape) for name, shape in (shapes or {}).items()}
+    return _Synthetic(tuple(inputs), n, seed, dict(ranges or {}), sizes, frozenset(states))
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ class _Synthetic:
     seed: int
     ranges: Mapping[str, tuple[float, float]]
     shapes: Mapping[str, tuple[int, ...]]
+    states: frozenset[str]
 
     def __len__(self) -> int:
         return self.n
@@ -58,8 +62,9 @@ class _Synthetic:
     def _shape(self, spec: TensorSpec, batch_names: set[Any]) -> tuple[int, ...]:
         if spec.name in self.shapes:
             return self.shapes[spec.name]
+        is_one = spec.name in self.states
         return tuple(
-            size if isinstance(size, int) else 1 if axis == 0 or size in batch_names else FREE_SIZE
+            size if isinstance(size, int) else 1 if is_one or axis == 0 or size in batch_names else FREE_SIZE
             for axis, size in enumerate(spec.shape)
         )
 
@@ -67,6 +72,8 @@ class _Synthetic:
         if spec.dtype in ("object", "str", "string"):
             return np.full(shape, "a")
         dtype = np.dtype(spec.dtype)
+        if spec.name in self.states:
+            return np.zeros(shape, dtype)
         if dtype.kind == "b":
             return generator.integers(0, 2, shape).astype(bool)
         if dtype.kind == "f":

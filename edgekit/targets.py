@@ -7,12 +7,13 @@ never imports its vendor's package when it is imported.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from .errors import EdgekitError, UnknownNameError, UsageError
+from .schemes import Scalar
 from .types import JSON, Artifact, BuildData, Candidate, Reject, Runner, Site
 
 if TYPE_CHECKING:
@@ -55,6 +56,18 @@ class Target(Protocol):
 
     def runner(self, artifact: Artifact, site: Site) -> Runner:
         """The device-side code for ``artifact`` and its options."""
+        ...
+
+
+@runtime_checkable
+class Refining(Protocol):
+    """What a target may offer besides: changes of a candidate's build that often bring it closer to float."""
+
+    def refinements(self, model: Model, candidate: Candidate, site: Site) -> Sequence[Mapping[str, Scalar]]:
+        """Build options to try on top of ``candidate``, likeliest first; each is kept only if the held-out error falls.
+
+        Every one costs a build, so there are few. Empty where nothing is known to help.
+        """
         ...
 
 

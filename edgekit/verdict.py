@@ -131,12 +131,16 @@ def _why_float(rows: Sequence[CandidateReport], incumbent: CandidateReport, kept
     wrong = [
         row for row in rows if not row.accepted and row.stage in ("judged", "measured") and not is_full_precision(row.candidate)
     ]
-    failed = [row for row in rows if row.stage == "built"]
+    unscored = [row for row in rows if row.stage == "built"]
     parts = []
     if kept:
         parts.append(f"{len(kept)} candidate{'s are' if len(kept) > 1 else ' is'} right but not faster")
     if wrong:
         parts.append(f"{len(wrong)} {'do' if len(wrong) > 1 else 'does'} not hold the gates")
-    if failed:
-        parts.append(f"{len(failed)} could not be run or scored")
+    if unscored:
+        parts.append(
+            f"{len(unscored)} did not run or was not scored"
+            if len(unscored) == 1
+            else f"{len(unscored)} did not run or were not scored"
+        )
     return f"{incumbent.id} is kept: {', '.join(parts) or 'there was nothing else to try'}"

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -357,3 +358,20 @@ def test_an_exception_without_text_is_still_a_data_error(tmp_path):
     body = "class Odd(Exception):\n    def __str__(self):\n        raise self\ndef score(predict):\n    raise Odd\n"
     with pytest.raises(DataError, match=r"Odd: its text cannot be had.*mine\.py:6"):
         open_evaluation(function(tmp_path, body), INPUTS, OUTPUTS, metric=None).score(predict)
+
+
+def test_a_state_that_is_fed_back_does_not_make_other_samples_of_the_same_ones() -> None:
+    """Every candidate's state differs a little; which samples were taken is the same, and another sample is noticed."""
+
+    def run(step: float, samples: np.ndarray[Any, Any]) -> list[str]:
+        def predict(feed: Any) -> Any:
+            return {"y": feed["x"].sum(keepdims=True), "stateN": feed["state"] + np.float32(step)}
+
+        call, state = Guarded(predict, frozenset()), np.zeros((1, 4), np.float32)
+        for sample in samples:
+            state = call({"x": sample[None], "state": state})["stateN"]
+        return call.hashes
+
+    samples = np.arange(6, dtype=np.float32).reshape(3, 2)
+    assert run(0.5, samples) == run(0.25, samples)
+    assert run(0.5, samples) != run(0.5, samples[::-1])

@@ -53,3 +53,11 @@ def test_ranges_and_shapes_of_a_calibration_set_are_kept_to(dtype):
     assert feed["x"].dtype == np.dtype(dtype)
     assert 10 <= feed["x"].min() < 10.5
     assert 11.5 < feed["x"].max() <= 12
+
+
+def test_a_state_starts_at_zero_and_its_free_axes_are_one() -> None:
+    inputs = [TensorSpec("input", "float32", ("", 512)), TensorSpec("state", "float32", (2, "", 128))]
+    feed = next(iter(synthetic_feeds(inputs, n=1, states={"state": "stateN"}, ranges={"state": (-22.0, 22.0)})))
+    assert feed["state"].shape == (2, 1, 128)
+    assert not feed["state"].any()
+    assert feed["input"].any()

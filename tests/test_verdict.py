@@ -129,7 +129,7 @@ def test_every_choice_says_why() -> None:
     assert "holds" in explicit.reason or "hold" in explicit.reason
     crashed = _row(Int8Static(), None, accepted=False, why="fails when it is run (crash)")
     choice = _choose(_pair(Float32(), 0.010), (replace(crashed, stage="built"), None))
-    assert "could not be run" in choice.reason
+    assert "did not run" in choice.reason
 
 
 def test_exactly_floats_outputs_win_a_tie() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping
+from graphlib import TopologicalSorter
 
 import onnx
 from onnx import helper
@@ -16,7 +17,7 @@ from edgekit.frontends.graph import node_id, subgraphs
 
 __all__ = [
     "WEIGHT_INPUTS", "FreshNames", "attribute", "consumed_names", "drop_unused", "float_initializers", "has_attribute",
-    "is_depthwise", "name_nodes", "node_id", "nodes_with_weights", "require_domain", "select",
+    "is_depthwise", "name_nodes", "node_id", "nodes_with_weights", "require_domain", "select", "sort_nodes",
 ]  # fmt: skip
 
 #: Operators whose constant weights can be stored in int8, and the positions of those weights among the inputs.
@@ -114,6 +115,21 @@ def name_nodes(graph: onnx.GraphProto) -> None:
     """Give every node of the main graph a name of its own (tools that take lists of nodes take names)."""
     for index, node in enumerate(graph.node):
         node.name = f"node_{index}"
+
+
+def sort_nodes(graph: onnx.GraphProto) -> None:
+    """Bring the nodes into topological order. (Quantizers forget what bodies of ``If`` and ``Loop`` capture.)"""
+    made_by = {name: index for index, node in enumerate(graph.node) for name in node.output if name}
+    needs = []
+    for node in graph.node:
+        captured = [name for body in subgraphs([node]) for name in consumed_names(body)]
+        needs.append({made_by[name] for name in (*node.input, *captured) if name in made_by})
+    if all(max(need, default=-1) < index for index, need in enumerate(needs)):
+        return
+    order = TopologicalSorter({index: sorted(need) for index, need in enumerate(needs)}).static_order()
+    nodes = [onnx.NodeProto.FromString(graph.node[index].SerializeToString()) for index in order]
+    del graph.node[:]
+    graph.node.extend(nodes)
 
 
 def drop_unused(graph: onnx.GraphProto) -> None:

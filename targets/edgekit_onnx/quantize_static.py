@@ -98,6 +98,7 @@ def quantize_static(
     quantized.metadata_props.extend(model.metadata_props)
     _declare_as(quantized.graph, model.graph)
     _spare_float_readers(quantized.graph, {node.name for node in chosen})
+    graphs.sort_nodes(quantized.graph)
     return quantized, done
 
 

@@ -1,0 +1,111 @@
+"""Better variants of a candidate, found one change at a time: a change is kept only if the error on held-out data falls.
+
+Which changes are worth trying is the target's knowledge (:class:`edgekit.targets.Refining`); that they helped is shown here, on
+data that the build has not seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from .building import Built, build
+from .errors import DataError, EdgekitError, OutputError
+from .plan import Planned, plan_one
+from .schemes import Scalar
+from .search import Budget, Compared, Setting, compare_one, failed_row, row_of, with_evidence
+from .targets import Refining
+from .types import RunFailure
+
+if TYPE_CHECKING:
+    from .judging import FloatView
+    from .model import Model
+    from .types import BuildData, Candidate
+
+KEPT_ABOVE_DB = 0.1  # a smaller rise of the SQNR is a tie, and the simpler build stays
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """What every variant is built from and compared with."""
+
+    setting: Setting
+    view: FloatView
+    model: Model
+    data: BuildData | None
+    threads: int
+
+
+def refine_all(workshop: Workshop, compared: Compared, budget: Budget) -> None:
+    """Adds to ``compared`` what its candidates were refined to, and a row for each change that did not help."""
+    progress = workshop.setting.progress
+    progress.stage("refining candidates")
+    bases = [(item, changes) for item in compared.built.values() if (changes := _changes(workshop.model, item))]
+    total = sum(len(changes) for _, changes in bases)
+    done = 0
+    for item, changes in bases:
+        best = item
+        for change in changes:
+            if budget.is_spent():
+                return
+            progress.advance(done, total, f"{item.id} with {', '.join(f'{k}={v}' for k, v in change.items())}")
+            candidate = replace(best.planned.candidate, build_options={**best.planned.candidate.build_options, **change})
+            best = _better(workshop, compared, best, candidate)
+            done += 1
+        if best is not item:
+            _add_run_options(workshop, compared, item, best)
+    progress.advance(total, total, "refined")
+
+
+def _changes(model: Model, item: Built) -> Sequence[Mapping[str, Scalar]]:
+    """None for a variant that differs in run options only: it runs what its sibling builds."""
+    target, candidate = item.planned.target, item.planned.candidate
+    if not isinstance(target, Refining) or candidate.run_options:
+        return ()
+    return target.refinements(model, candidate, item.planned.site)
+
+
+def _better(workshop: Workshop, compared: Compared, best: Built, candidate: Candidate) -> Built:
+    """The variant if it is closer to float on held-out data than ``best``, else ``best``."""
+    made = _made(workshop, compared, plan_one(best.planned, workshop.model, candidate))
+    if made is None:
+        return best
+    before_db, after_db = (compared.comparisons[item.id].closeness_db for item in (best, made))
+    if after_db > before_db + KEPT_ABOVE_DB:
+        return made
+    comparison = compared.comparisons.pop(made.id)
+    reason = f"no better than {best.id} on held-out data: SQNR {after_db:.1f} dB against {before_db:.1f} dB"
+    compared.refused[made.id] = with_evidence(row_of(made, stage="built", reason=reason), comparison, workshop.view)
+    del compared.built[made.id]
+    workshop.setting.session.close_worker(made.id)
+    return best
+
+
+def _made(workshop: Workshop, compared: Compared, planned: Planned) -> Built | None:
+    """Builds and compares one variant; what fails is a row of its own."""
+    if planned.reject is not None:
+        compared.refused[planned.id] = planned.refused(str(planned.reject))
+        return None
+    try:
+        made = build(workshop.model, planned, workshop.data, threads=workshop.threads)
+    except (DataError, OutputError):
+        raise
+    except EdgekitError as problem:
+        compared.refused[planned.id] = planned.refused(f"cannot be built: {problem}")
+        return None
+    comparison = compare_one(workshop.setting, workshop.view, made)
+    if isinstance(comparison, RunFailure):
+        compared.refused[made.id] = failed_row(made, comparison)
+        return None
+    compared.built[made.id], compared.comparisons[made.id] = made, comparison
+    return made
+
+
+def _add_run_options(workshop: Workshop, compared: Compared, item: Built, best: Built) -> None:
+    """The run options that siblings of ``item`` try are tried on what it was refined to as well."""
+    base = item.planned.candidate
+    for sibling in [built.planned.candidate for built in compared.built.values()]:
+        if sibling.run_options and replace(sibling, run_options={}) == base:
+            candidate = replace(best.planned.candidate, run_options=sibling.run_options)
+            _made(workshop, compared, plan_one(best.planned, workshop.model, candidate))

@@ -1,0 +1,64 @@
+"""Who is evaluated first: what can still win, fastest first; then the others, closest to float first."""
+
+from __future__ import annotations
+
+from support.searching import Session, built, comparison, setting
+
+from edgekit.finalists import _incumbent, _order
+from edgekit.profiles import machine_profile
+from edgekit.schemes import BFloat16, Float32, Int8Dynamic, Int8Static, WeightOnly
+from edgekit.search import Compared
+from edgekit.types import Candidate, Measurement, RunFailure, Site, WarmUp
+
+SITE = Site(machine_profile("x86_64"))
+
+
+def measured(seconds: float) -> Measurement:
+    rounds = tuple((seconds * (1 + 0.001 * i), seconds) for i in range(10))
+    return Measurement("agent/1", rounds, WarmUp(3, 0.1, True), 0.1, 0.1, None, "resident", {}, {}, 1)
+
+
+def compared(**rows: tuple[Candidate, float, float]) -> Compared:
+    items = {key: built(None, SITE, candidate) for key, (candidate, _, _) in rows.items()}
+    return Compared(items, {key: comparison(noise, agreeing=agreeing) for key, (_, noise, agreeing) in rows.items()}, {})
+
+
+ROWS = {
+    "slow_but_close": (Candidate("a", WeightOnly(8)), 0.0001, 1.0),
+    "wrong_and_fast": (Candidate("a", Int8Dynamic("uint8")), 0.5, 0.2),
+    "wrong_but_closer": (Candidate("b", Int8Dynamic("uint8")), 0.3, 0.6),
+    "right": (Candidate("a", Int8Dynamic()), 0.01, 1.0),
+    "right_and_faster": (Candidate("b", Int8Static()), 0.02, 0.99),
+    "float_b": (Candidate("b", Float32()), 1e-9, 1.0),
+    "float_a": (Candidate("a", Float32()), 1e-12, 1.0),
+}
+TIMES = {
+    "float_a": 0.010, "float_b": 0.006, "right": 0.004, "right_and_faster": 0.003, "slow_but_close": 0.012, "wrong_and_fast": 0.001,
+    "wrong_but_closer": 0.001,
+}  # fmt: skip
+
+
+def test_the_fastest_that_holds_comes_first_and_what_is_wrong_last() -> None:
+    rows = compared(**ROWS)
+    results = {key: measured(seconds) for key, seconds in TIMES.items()}
+    incumbent = _incumbent(rows, results)
+    assert incumbent is results["float_b"], "the fastest float of all targets is what has to be beaten"
+    assert _order(setting(Session()), rows, incumbent, results) == [
+        "float_a", "float_b", "right_and_faster", "right", "slow_but_close", "wrong_but_closer", "wrong_and_fast",
+    ]  # fmt: skip
+
+
+def test_without_measurements_the_closest_comes_first() -> None:
+    rows = compared(**ROWS)
+    order = _order(setting(Session()), rows, None, {})
+    assert order[:5] == ["float_a", "float_b", "slow_but_close", "right", "right_and_faster"]
+
+
+def test_what_failed_while_it_was_measured_cannot_win() -> None:
+    rows = compared(
+        f=(Candidate("a", Float32()), 1e-12, 1.0),
+        x=(Candidate("a", BFloat16()), 0.01, 1.0),
+        y=(Candidate("a", Int8Static()), 0.02, 1.0),
+    )
+    results = {"f": measured(0.01), "x": RunFailure("crash", "signal 11"), "y": measured(0.005)}
+    assert _order(setting(Session()), rows, measured(0.01), results) == ["f", "y", "x"]

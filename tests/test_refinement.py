@@ -1,0 +1,136 @@
+"""A change of a build is kept only if the error on held-out data falls; everything that was tried is a row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+from support.searching import Session, built, comparison, setting
+
+from edgekit import refinement
+from edgekit.building import Built
+from edgekit.errors import DataError, ModelError
+from edgekit.profiles import machine_profile
+from edgekit.refinement import Workshop, refine_all
+from edgekit.schemes import Float32, Int8Static, Scalar
+from edgekit.search import Budget, Compared
+from edgekit.types import Candidate, Reject, RunFailure, Site
+
+SITE = Site(machine_profile("x86_64"))
+BASE = Candidate("fake", Int8Static())
+SIBLING = Candidate("fake", Int8Static(), run_options={"streams": 2})
+NOISE: dict[str, float] = {"": 0.1, "a": 0.01, "b": 0.05, "c": 0.001, "same": 0.0099}  # by the change that was made last
+
+
+class Target:
+    name = "fake"
+    version = "1"
+    supports_keep_float = False
+
+    def __init__(self, changes: Sequence[Mapping[str, Scalar]]) -> None:
+        self.changes = changes
+
+    def refinements(self, model: Any, candidate: Candidate, site: Site) -> Sequence[Mapping[str, Scalar]]:
+        return self.changes if candidate.scheme == Int8Static() else ()
+
+    def candidates(self, model: Any, site: Site) -> Sequence[Candidate]:
+        return [Candidate(self.name, Float32()), BASE]
+
+    def reject(self, model: Any, candidate: Candidate, site: Site) -> Reject | None:
+        return Reject("refused", "by rule") if candidate.build_options.get("refused") else None
+
+    def build_key(self, site: Site) -> dict[str, str]:
+        return {}
+
+    def build(self, *arguments: Any) -> Any:
+        raise AssertionError("the tests build without it")
+
+    def runner(self, *arguments: Any) -> Any:
+        raise AssertionError("the tests run without it")
+
+
+@pytest.fixture
+def session(monkeypatch: pytest.MonkeyPatch) -> Session:
+    def fake_build(model: Any, planned: Any, data: Any, *, threads: int) -> Built:
+        if "unbuildable" in planned.candidate.build_options:
+            raise ModelError("no")
+        if "full" in planned.candidate.build_options:
+            raise DataError("of nobody's")
+        return built(planned.target, planned.site, planned.candidate)
+
+    def fake_compare(_: Any, __: Any, item: Built) -> Any:
+        options = item.planned.candidate.build_options
+        if "crash" in options:
+            return RunFailure("crash", "signal 11")
+        return comparison(NOISE[list(options)[-1] if options else ""])
+
+    monkeypatch.setattr(refinement, "build", fake_build)
+    monkeypatch.setattr(refinement, "compare_one", fake_compare)
+    return Session()
+
+
+class View:
+    synthetic = False
+
+
+def run(
+    session: Session, *changes: Mapping[str, Scalar], siblings: Sequence[Candidate] = (), budget: Budget | None = None
+) -> Compared:
+    target = Target(changes)
+    items = [built(target, SITE, candidate) for candidate in (BASE, *siblings)]
+    compared = Compared({item.id: item for item in items}, {item.id: comparison(NOISE[""]) for item in items}, {})
+    workshop = Workshop(setting(session), View(), None, None, 1)  # type: ignore[arg-type]
+    refine_all(workshop, compared, budget or Budget(None))
+    return compared
+
+
+def options_of(compared: Compared) -> list[dict[str, Scalar]]:
+    return [item.planned.candidate.build_options for item in compared.built.values()]
+
+
+def test_changes_that_help_are_put_on_top_of_each_other(session: Session) -> None:
+    compared = run(session, {"a": 1}, {"c": 1})
+    assert options_of(compared) == [{}, {"a": 1}, {"a": 1, "c": 1}]
+    assert compared.refused == {}
+
+
+def test_a_change_that_does_not_help_is_left_out_of_what_follows_and_says_by_how_much(session: Session) -> None:
+    compared = run(session, {"a": 1}, {"b": 1}, {"c": 1})
+    assert options_of(compared) == [{}, {"a": 1}, {"a": 1, "c": 1}]
+    (row,) = compared.refused.values()
+    assert row.candidate.build_options == {"a": 1, "b": 1}
+    assert "SQNR 13.0 dB against 20.0 dB" in row.reason
+    assert not row.accepted
+    assert session.closed == [row.id]
+    assert row.fidelity is not None
+    assert row.id not in compared.comparisons
+
+
+def test_a_tie_keeps_the_simpler_build(session: Session) -> None:
+    assert options_of(run(session, {"a": 1}, {"same": 1})) == [{}, {"a": 1}]
+
+
+@pytest.mark.parametrize("change", [{"unbuildable": 1}, {"crash": 1}, {"refused": 1}])
+def test_what_fails_is_a_row_and_not_the_end(session: Session, change: dict[str, Scalar]) -> None:
+    compared = run(session, change, {"a": 1})
+    assert options_of(compared) == [{}, {"a": 1}]
+    (row,) = compared.refused.values()
+    assert row.candidate.build_options == change
+    assert row.reason
+
+
+def test_what_is_no_candidates_fault_ends_the_search(session: Session) -> None:
+    with pytest.raises(DataError):
+        run(session, {"full": 1})
+
+
+def test_run_options_of_a_sibling_are_tried_on_the_refined_build(session: Session) -> None:
+    compared = run(session, {"a": 1}, siblings=[SIBLING])
+    found = [(item.planned.candidate.build_options, item.planned.candidate.run_options) for item in compared.built.values()]
+    assert found == [({}, {}), ({}, {"streams": 2}), ({"a": 1}, {}), ({"a": 1}, {"streams": 2})]
+
+
+def test_nothing_is_tried_when_the_budget_is_spent(session: Session) -> None:
+    budget = Budget(0.0)
+    assert options_of(run(session, {"a": 1}, budget=budget)) == [{}]
