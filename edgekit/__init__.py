@@ -11,9 +11,14 @@ Everything is loaded when it is first used, so that ``import edgekit`` costs not
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+# ONNX Runtime 1.31 keeps an identifier and a database of events in the home folder from the moment it is imported; edgekit has no
+# telemetry, nor do the processes it starts.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from .api import build, deploy

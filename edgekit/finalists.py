@@ -20,6 +20,7 @@ from .types import CandidateReport, Measurement, RunFailure
 from .verdict import FASTER, is_full_precision
 
 MAX_FINALISTS = 8
+MIN_FINALISTS = 3
 
 
 def judge_all(
@@ -39,12 +40,13 @@ def judge_all(
     for index, key in enumerate(order):
         progress.advance(index, len(order), key)
         item, comparison = compared.built[key], compared.comparisons[key]
-        failed = results.get(key)
         if key == reference.id:
             rows[key] = _judged_row(setting, item, judge_scored(view, setting.gates, view.score, comparison))
-        elif isinstance(failed, RunFailure):
+        elif isinstance(results.get(key), RunFailure):
             rows[key] = with_evidence(row_of(item, stage="built", reason="not evaluated: it failed before"), comparison, view)
-        elif setting.evaluation is not None and (why := _not_evaluated(evaluated, budget)):
+        elif is_full_precision(item.planned.candidate):
+            rows[key] = _judged(setting, view, item, comparison)  # what everything else is compared with: never left out
+        elif setting.evaluation is not None and (why := _not_evaluated(rows, evaluated, budget)):
             rows[key] = with_evidence(row_of(item, stage="built", reason=why), comparison, view)
         else:
             rows[key] = _judged(setting, view, item, comparison)
@@ -89,11 +91,15 @@ def _order(
     return sorted(compared.built, key=rank)
 
 
-def _not_evaluated(evaluated: int, budget: Budget) -> str:
-    """Why no further finalist is evaluated; empty when one is."""
+def _not_evaluated(rows: Mapping[str, CandidateReport], evaluated: int, budget: Budget) -> str:
+    """Why no further finalist is evaluated; empty when one is.
+
+    A spent budget ends it once something holds the gates, or ``MIN_FINALISTS`` do not.
+    """
     if evaluated >= MAX_FINALISTS:
         return f"not evaluated: {MAX_FINALISTS} finalists were likelier on held-out data"
-    if evaluated and budget.is_spent():
+    holds = any(row.accepted and not is_full_precision(row.candidate) for row in rows.values())
+    if budget.is_spent() and (holds or evaluated >= MIN_FINALISTS):
         return f"not evaluated: the budget of {budget.budget_s:g} s was used up after {evaluated} that were likelier"
     return ""
 

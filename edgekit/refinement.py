@@ -14,7 +14,7 @@ from .building import Built, build
 from .errors import DataError, EdgekitError, OutputError
 from .plan import Planned, plan_one
 from .schemes import Scalar
-from .search import Budget, Compared, Setting, compare_one, failed_row, row_of, with_evidence
+from .search import REFINING, Budget, Compared, Setting, compare_one, failed_row, row_of, with_evidence
 from .targets import Refining
 from .types import RunFailure
 
@@ -47,7 +47,7 @@ def refine_all(workshop: Workshop, compared: Compared, budget: Budget) -> None:
     for item, changes in bases:
         best = item
         for change in changes:
-            if budget.is_spent():
+            if budget.is_spent(REFINING):
                 return
             progress.advance(done, total, f"{item.id} with {', '.join(f'{k}={v}' for k, v in change.items())}")
             candidate = replace(best.planned.candidate, build_options={**best.planned.candidate.build_options, **change})

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from .request import DeployRequest
 
 
+BUILDING, REFINING = 0.5, 0.65  # of the budget; the rest is for measuring and evaluating
+
+
 class Budget:
     """The time that was allowed for trying things; ``None`` is unlimited."""
 
@@ -42,9 +45,10 @@ class Budget:
         """What is left; None without a limit, below zero when it is overdrawn."""
         return None if self.budget_s is None else self.budget_s - (time.monotonic() - self.started)
 
-    def is_spent(self) -> bool:
+    def is_spent(self, share: float = 1.0) -> bool:
+        """Whether ``share`` of it is gone: what comes first must leave something for what comes after."""
         remaining_s = self.remaining_s()
-        return remaining_s is not None and remaining_s <= 0
+        return remaining_s is not None and self.budget_s is not None and remaining_s <= (1 - share) * self.budget_s
 
 
 def build_all(
@@ -68,8 +72,8 @@ def build_all(
             continue  # one row says it
         if item.reject is not None:
             refused[item.id] = item.refused(str(item.reject))
-        elif budget.is_spent() and built:
-            refused[item.id] = item.refused(f"not tried: the budget of {budget.budget_s:g} s was used up")
+        elif budget.is_spent(BUILDING) and built:
+            refused[item.id] = item.refused(f"not tried: {BUILDING:.0%} of the budget of {budget.budget_s:g} s was used up")
         else:
             try:
                 built[item.id] = build(model, item, data, threads=threads)

@@ -1,17 +1,53 @@
-"""Every test has folders of its own; what is missing is a printed skip for a user and a failure in CI."""
+"""Every test has folders of its own; what is missing is a printed skip for a user and a failure in CI.
+
+``scripts/test`` runs pytest twice: first everything that may run side by side, in two processes, then the tests marked ``alone``,
+one at a time. The two options below are how it asks for that; without them pytest runs all tests, as ever.
+"""
 
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+from support.requirements import IN_CI
 
-# This machine has one lease; tests must neither wait for somebody's deploy nor make it wait.
+# This machine has one lease; tests must neither wait for somebody's deploy nor make it wait, nor wait for one another.
 _LEASE = tempfile.TemporaryDirectory(prefix="edgekit-tests-")
 os.environ["EDGEKIT_LEASE_DIR"] = _LEASE.name
+
+# In CI the same examples every time: what fails there can be repeated, and fails for the change that is being tested. A user's runs
+# go on looking for new ones. No deadline: how long one example takes says more about the neighbours than about the code.
+settings.register_profile("edgekit", deadline=None, max_examples=60, derandomize=IN_CI, print_blob=True)
+settings.load_profile("edgekit")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--alone", choices=("only", "never"), help="run only the tests marked alone, or all but these")
+    parser.addoption("--list-failed", type=Path, metavar="FILE", help="append the name of each test that failed to FILE")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    wanted = config.getoption("--alone")
+    if wanted is None:
+        return
+    kept = [item for item in items if (item.get_closest_marker("alone") is not None) == (wanted == "only")]
+    config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
+    items[:] = kept
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    path: Path | None = config.getoption("--list-failed")
+    if hasattr(config, "workerinput"):
+        return  # one of the two processes: the one that started them sums up
+    reports = [report for kind in ("failed", "error") for report in terminalreporter.stats.get(kind, [])]
+    if path is not None and reports:
+        with path.open("a", encoding="utf-8") as stream:
+            stream.writelines(f"{report.nodeid}\n" for report in reports)
 
 
 @pytest.fixture(autouse=True)
@@ -21,3 +57,16 @@ def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     monkeypatch.setenv("EDGEKIT_HOME", str(home))
     monkeypatch.setenv("EDGEKIT_GUEST_HOME", str(home / "guest"))
     yield home
+
+
+@pytest.fixture
+def signals_as_in_a_terminal() -> Iterator[None]:
+    """Programs started meanwhile can be interrupted, also where the tests run under ``nohup`` or in a script's background.
+
+    What those ignore is inherited by every program that a test starts.
+    """
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGHUP, signal.SIGTERM)}
+    before[signal.SIGINT] = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)

@@ -85,6 +85,19 @@ def _tensors_of(attribute: onnx.AttributeProto) -> Iterator[onnx.TensorProto]:
         yield sparse.indices
 
 
+_WEIGHTED = ("Conv", "ConvTranspose", "MatMul", "Gemm", "LSTM", "GRU", "RNN")
+
+
+def note_on_bodies(proto: onnx.ModelProto) -> str:
+    """Says how much of the work lies where quantizers do not reach; empty where all of it is in the main graph."""
+    inside = sum(node.op_type in _WEIGHTED for graph in nested_graphs(proto.graph.node) for node in graph.node)
+    outside = sum(node.op_type in _WEIGHTED for node in proto.graph.node)
+    if not inside:
+        return ""
+    what = f"{inside} of {inside + outside} convolutions, products and recurrent layers"
+    return f"{what} lie in branches of If or Loop: they stay in float"
+
+
 def node_id(node: onnx.NodeProto) -> str:
     """The NodeId: the first output that has a name (an ``LSTM`` may leave its first output out)."""
     return next((name for name in node.output if name), "")

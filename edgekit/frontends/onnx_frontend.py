@@ -18,7 +18,7 @@ from ..errors import ModelError
 from ..types import TensorSpec
 from .external_data import check_external_data, load_external_data
 from .fingerprint import fingerprint, tensor_digests
-from .graph import opset_of
+from .graph import note_on_bodies, opset_of
 from .onnx_clean import clean
 from .onnx_file import parse
 from .onnx_interface import drop_stale_shapes, forget_shapes, read_inputs, read_outputs, set_shapes
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OnnxFacts", "read_clean", "read_facts", "read_raised", "save"]
 
+_VALUES = "or leave --shape out where what an input means decides what may be run: samples (--calib) then give the sizes"
 _last_raised: dict[str, onnx.ModelProto] = {}  # the last one, by fingerprint: callers ask for it once a candidate
 _last_raised_lock = threading.Lock()
 
@@ -63,6 +64,7 @@ def read_facts(path: Path, shape: Mapping[str, tuple[int, ...]]) -> OnnxFacts:
     opset = opset_of(proto)
     assert opset is not None, "parse() refuses models without an opset"
     quantized = quantized_by(proto)
+    in_bodies = note_on_bodies(proto)
     notes = clean(proto, dict(digests))
     inputs = read_inputs(proto.graph, shape)
     set_shapes(proto.graph, inputs)
@@ -82,7 +84,7 @@ def read_facts(path: Path, shape: Mapping[str, tuple[int, ...]]) -> OnnxFacts:
         opset=opset,
         size_bytes=path.stat().st_size + sum(external_bytes.values()),
         quantized=quantized,
-        notes=(*notes, *([stale] if stale else []), *wrong),
+        notes=(*notes, *([stale] if stale else []), *wrong, *([in_bodies] if in_bodies else [])),
     )
 
 
@@ -93,7 +95,9 @@ def _check_runs(session: object, inputs: tuple[TensorSpec, ...], shape: Mapping[
         return
     given = ", ".join(f"{name}={'x'.join(map(str, sizes))}" for name, sizes in shape.items())
     raise ModelError(
-        f"the model does not work at --shape {given}", why=failures[0].why, hint="give a shape that the model was made for"
+        f"the model does not work at --shape {given}",
+        why=failures[0].why,
+        hint=f"give a shape that the model was made for; {_VALUES}",
     ) from failures[0]
 
 

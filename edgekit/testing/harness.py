@@ -96,13 +96,15 @@ class Workbench:
         return [self.build(case, candidate, run) for candidate in self.accepted(case)]
 
     def run(self, built: BuiltCandidate, feed: Feed) -> dict[str, Array]:
-        """One inference by the target's runner, in this process."""
+        """One inference by the target's runner, in this process, under the original names."""
         if built.folder not in self._sessions:
             runner = self.target.runner(built.artifact, self.site)
             files = {name: str(built.folder / name) for name in runner.files}
             self._sessions[built.folder] = load_entry(runner).Session(files, dict(runner.options))
-        outputs: dict[str, Array] = self._sessions[built.folder].run(dict(feed))
-        return outputs
+        names = {(m.role, m.original.name): m.artifact.name for m in built.artifact.io}
+        outputs: dict[str, Array] = self._sessions[built.folder].run({names["input", name]: feed[name] for name in feed})
+        originals = {names[key]: key[1] for key in names if key[0] == "output"}
+        return {originals.get(name, name): value for name, value in outputs.items()}
 
     def reference(self, case: ModelCase, feed: Feed) -> dict[str, Array]:
         """The original model in ONNX Runtime."""

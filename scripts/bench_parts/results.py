@@ -1,4 +1,7 @@
-"""docs/results.md: every result with the commit, the machine and the day it was taken on. Entries are appended, never edited."""
+"""docs/results.md: every result with the commit, the machine and the day it was taken on.
+
+Entries are appended, never edited; a section that a benchmark writes as a whole takes the place of its earlier one.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,13 @@ import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
+from edgekit.state import write_file
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 DOCUMENT = ROOT / "docs" / "results.md"
 HEADING = """# Results
 
-Appended by `scripts/bench ... --write`; every entry names its commit, machine and day.
+Written by `scripts/bench`; every entry names its commit, machine and day.
 """
 
 
@@ -26,6 +31,16 @@ def append(title: str, lines: list[str]) -> None:
     ]
     text = DOCUMENT.read_text(encoding="utf-8") if DOCUMENT.exists() else HEADING
     DOCUMENT.write_text(text.rstrip() + "\n\n" + "\n".join(entry) + "\n", encoding="utf-8")
+
+
+def replace(title: str, lines: list[str], document: Path) -> None:
+    """Puts the section ``title`` in the place of the one of that name, or at the end of ``document``."""
+    text = document.read_text(encoding="utf-8") if document.exists() else HEADING
+    head, _, rest = text.partition(f"\n## {title}\n")
+    _, separator, after = rest.partition("\n## ")
+    section = "\n".join([f"## {title}", "", *lines])
+    following = f"\n\n## {after.strip()}" if separator else ""
+    write_file(document, f"{head.rstrip()}\n\n{section.rstrip()}{following}\n".encode())
 
 
 def commit() -> str:

@@ -15,6 +15,7 @@ LIMIT_S = 0.150
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--runs", type=int, default=21, help="runs of each, interleaved (at least 15)")
+    parser.add_argument("--write", action="store_true", help="append the result to docs/results.md")
 
 
 def run(arguments: argparse.Namespace) -> int:

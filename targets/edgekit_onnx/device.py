@@ -12,6 +12,8 @@ import shutil
 import tempfile
 from typing import Any
 
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before the runtime is loaded: it keeps a record in the home folder otherwise
+
 import numpy as np
 import onnxruntime as ort
 

@@ -154,6 +154,7 @@ def test_interrupts_end_with_130_and_one_line(home: Path) -> None:
     assert json.loads(done.stdout)["exit_code"] == 130
 
 
+@pytest.mark.usefixtures("signals_as_in_a_terminal")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_signals_unwind_like_ctrl_c(home: Path, number: int) -> None:
     code = """
@@ -180,6 +181,7 @@ def test_signals_unwind_like_ctrl_c(home: Path, number: int) -> None:
     assert not folder.exists()
 
 
+@pytest.mark.usefixtures("signals_as_in_a_terminal")
 @pytest.mark.parametrize("becomes", ["ImportError('initialization failed')", "OSError(5, 'no')", "ModelError('w')"])
 def test_an_interrupt_stays_one_when_the_interrupted_code_makes_another_error_of_it(home: Path, becomes: str) -> None:
     code = f"""

@@ -66,9 +66,11 @@ sys.stdin.readline()
 )
 def test_an_agent_that_does_not_speak_is_a_typed_error_and_gone(program: str, text: str) -> None:
     started = time.monotonic()
-    with pytest.raises(DeviceUnavailableError, match=text), AgentSession(Script(program), {}, timeouts=Timeouts(connect_s=1.0)):
+    waited_for = text in ("no agent answered within", "no answer to hello")  # else the time-out is the slow machine's alone
+    timeouts = Timeouts(connect_s=2.0 if waited_for else 30.0)
+    with pytest.raises(DeviceUnavailableError, match=text), AgentSession(Script(program), {}, timeouts=timeouts):
         pass
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 20
 
 
 def test_no_heartbeat_means_dead(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,10 +81,12 @@ def test_no_heartbeat_means_dead(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_heartbeats_keep_a_busy_agent_alive(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(channel_module, "DEAD_AFTER_S", 1)
+    monkeypatch.setattr(channel_module, "DEAD_AFTER_S", 3)
     program = (
         BANNER
-        + "say(id=1, op='result')\nfor _ in range(14): time.sleep(0.2); say(id=0, op='heartbeat')\nsay(id=2, op='result', facts={})"
+        + "say(id=1, op='result')\n"
+        + "for _ in range(14): time.sleep(0.25); say(id=0, op='heartbeat')\n"
+        + "say(id=2, op='result', facts={})"
     )
     with AgentSession(Script(program), {}) as session, pytest.raises(DeviceRunError, match="not understood"):
         session.probe()

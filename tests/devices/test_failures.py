@@ -18,7 +18,8 @@ from edgekit.errors import DeviceUnavailableError
 from edgekit.types import Measurement, RunFailure
 
 X = np.ones((2, 2), np.float32)
-SHORT = Timeouts(load_s=3.0, round_s=1.0)
+SHORT_ROUND = Timeouts(load_s=60.0, round_s=3.0)  # loading may take its time, so that a busy machine is not taken for a hang
+SHORT_LOAD = Timeouts(load_s=2.0)
 FAILURES = [
     ("segfault", "crash", "SIGSEGV"),
     ("killed", "crash", "SIGKILL"),
@@ -39,9 +40,11 @@ def assert_failed(failure: object, kind: str, text: str) -> None:
 
 
 def test_at_load(toy: Toy) -> None:
-    with AgentSession(local_transport(), {"toy": toy.runner()}, timeouts=SHORT) as session:
+    with AgentSession(local_transport(), {"toy": toy.runner()}) as session:
         session.push(toy.artifact, toy.files)
         for how, kind, text in FAILURES:
+            if kind == "timeout":
+                continue  # test_that_hangs_at_load
             failure = session.open(how, "toy", toy.runner(at_load=how), toy.files)
             assert_failed(failure, kind, text)
             with pytest.raises(WorkerFailedError) as caught:
@@ -51,8 +54,19 @@ def test_at_load(toy: Toy) -> None:
         np.testing.assert_array_equal(session.infer("good", {"x": X})["x"], X * 2)
 
 
+def test_that_hangs_at_load(toy: Toy) -> None:
+    with AgentSession(local_transport(), {"toy": toy.runner()}, timeouts=SHORT_LOAD) as session:
+        session.push(toy.artifact, toy.files)
+        failure = session.open("hang", "toy", toy.runner(at_load="hang"), toy.files)
+        assert_failed(failure, "timeout", "did not end within")
+        with pytest.raises(WorkerFailedError) as caught:
+            session.infer("hang", {"x": X})
+        assert caught.value.failure == failure
+        assert session.probe().cores >= 1
+
+
 def test_at_inference(toy: Toy) -> None:
-    with AgentSession(local_transport(), {"toy": toy.runner()}, timeouts=SHORT) as session:
+    with AgentSession(local_transport(), {"toy": toy.runner()}, timeouts=SHORT_ROUND) as session:
         session.push(toy.artifact, toy.files)
         for how, kind, text in FAILURES:
             opened = session.open(how, "toy", toy.runner(at_run=how), toy.files)
@@ -68,7 +82,7 @@ def test_at_inference(toy: Toy) -> None:
 
 def test_in_the_middle_of_a_bench(toy: Toy) -> None:
     """All kinds of failure beside a good candidate: each drops out with its own result, the good one has all its rounds."""
-    with AgentSession(local_transport(), {"toy": toy.runner()}, timeouts=SHORT) as session:
+    with AgentSession(local_transport(), {"toy": toy.runner()}, timeouts=SHORT_ROUND) as session:
         session.push(toy.artifact, toy.files)
         for how, _, _ in FAILURES:
             session.open(how, "toy", toy.runner(at_run=how, good_runs=52, delay_s=0.001), toy.files)
@@ -161,7 +175,7 @@ with AgentSession(local_transport(), {{"toy": toy.runner()}}) as session:
         assert host.stdout.readline() == "step\n"
         host.kill()
         host.wait()
-    wait_until_gone(guardian, 5)
+    wait_until_gone(guardian, 20)
     wait_until_gone(worker, 0)
     assert list((guest_home / "sessions").iterdir()) == []
     with AgentSession(local_transport(), {}) as session, session.lease():
@@ -183,7 +197,7 @@ def test_ctrl_c_during_a_bench_leaves_nothing(toy: Toy, guest_home: Path) -> Non
                 session.bench(["one"], {"one": {"x": X}}, BenchPlan(rounds=1000, round_s=1.0, warm_up_max_s=0.1), interrupt)
         finally:
             session.close_worker("one")  # what a caller tidies up must not wait for the interrupted bench
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 30
     for pid in pids:
         assert not is_running(pid)
     assert list((guest_home / "sessions").iterdir()) == []

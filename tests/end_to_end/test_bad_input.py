@@ -31,21 +31,28 @@ def place(tmp_path: Path) -> Place:
 
 
 def _refused(place: Place, code: int, *said: str, args: list[str | Path]) -> None:
-    """Runs ``edgekit deploy`` both ways: on the terminal and as JSON."""
+    """Runs ``edgekit deploy --json``, which says it both ways: to people on stderr, and as a document on stdout."""
     before = set(place.folder.rglob("*"))
-    shown = edgekit("deploy", *args, "-o", place.out, cwd=place.folder)
+    shown = edgekit("deploy", *args, "-o", place.out, "--json", cwd=place.folder)
     assert shown.returncode == code, shown.stderr
     assert "Traceback" not in shown.stderr
     flat = " ".join(shown.stderr.split())
     for text in said:
         assert text in flat
-    assert shown.stdout == ""
-    parsed = document(edgekit("deploy", *args, "-o", place.out, "--json", cwd=place.folder))
+    parsed = document(shown)
     assert parsed["schema"] == "edgekit.error/1"
     assert parsed["exit_code"] == code
     assert parsed["what"]
     assert parsed["hint"]
+    assert f"edgekit: {parsed['what']}" in shown.stderr
     assert set(place.folder.rglob("*")) == before
+
+
+@pytest.mark.parametrize(("code", "args"), [(2, ["model.onnx", "--target", "onx"]), (4, ["nothing.onnx", "--target", "onnx"])])
+def test_without_json_the_same_is_said_and_stdout_is_empty(place: Place, code: int, args: list[str]) -> None:
+    plain = edgekit("deploy", *args, "-o", place.out, cwd=place.folder)
+    assert (plain.returncode, plain.stdout) == (code, "")
+    assert plain.stderr == edgekit("deploy", *args, "-o", place.out, "--json", cwd=place.folder).stderr
 
 
 def test_a_missing_model(place: Place) -> None:
@@ -143,7 +150,7 @@ def test_an_output_that_is_something_else(place: Place) -> None:
 
 def test_an_output_that_cannot_be_written(place: Place) -> None:
     (place.folder / "file").write_text("")
-    shown = edgekit("deploy", place.model, "--target", "onnx", "-o", place.folder / "file" / "out")
+    shown = edgekit("deploy", place.model, "--target", "onnx", "--budget", "1s", "-o", place.folder / "file" / "out")
     assert shown.returncode == 4, shown.stderr
     assert "Traceback" not in shown.stderr
 
@@ -160,7 +167,7 @@ def test_a_full_disk(place: Place, what: str) -> None:
     try:
         out = disk / "out" if what == "output" else place.out
         env = {} if what == "output" else {"EDGEKIT_HOME": str(disk / "home"), "EDGEKIT_GUEST_HOME": str(disk / "guest")}
-        shown = edgekit("deploy", big, "--target", "onnx", "-o", out, env=env)
+        shown = edgekit("deploy", big, "--target", "onnx", "--budget", "1s", "-o", out, env=env)
         assert shown.returncode in ((4,) if what == "output" else (4, 7)), shown.stderr
         assert "space" in shown.stderr
         assert "Traceback" not in shown.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,25 +20,33 @@ from support.tasks import TASKS, task
 
 @dataclass(frozen=True)
 class Deployed:
+    """``cpu_s`` is the work of the run and all its children: unlike ``wall_s`` it is not a neighbour's."""
+
     report: dict[str, Any]
     terminal: str
     wall_s: float
+    cpu_s: float
 
 
 def deploy(
     module: ModuleType, name: str, out: Path, *extra: str, evaluation: str = "evaluate", calibration: str = "calibration"
 ) -> Deployed:
     """Deploys as a user would; the report is the one that the bundle keeps."""
-    started = time.monotonic()
+    started_s, started_cpu_s = time.monotonic(), _children_cpu_s()
     result = edgekit(
         "deploy", module.model(), "--target", "onnx", "--calib", f"{TASKS / name}.py:{calibration}",
         "--eval", f"{TASKS / name}.py:{evaluation}", "-o", out, *extra, timeout_s=600,
     )  # fmt: skip
-    wall_s = time.monotonic() - started
+    wall_s, cpu_s = time.monotonic() - started_s, _children_cpu_s() - started_cpu_s
     assert result.returncode == 0, result.stderr
     report = json.loads((out / "edgekit.json").read_text())["report"]
     validator("deploy").validate(report)
-    return Deployed(report, " ".join(result.stderr.split()), wall_s)
+    return Deployed(report, " ".join(result.stderr.split()), wall_s, cpu_s)
+
+
+def _children_cpu_s() -> float:
+    spent = os.times()
+    return spent.children_user + spent.children_system
 
 
 def third_set_holds(module: ModuleType, original: Path, out: Path) -> str:
@@ -54,8 +63,8 @@ def test_the_recogniser(tmp_path: Path) -> None:
     recogniser = task("recogniser")
     out = tmp_path / "out"
     done = deploy(recogniser, "recogniser", out, "--shape", "x=1x3x48x320")
-    print(third_set_holds(recogniser, recogniser.model(), out), f"wall {done.wall_s:.0f} s")
-    assert done.wall_s < 180
+    print(third_set_holds(recogniser, recogniser.model(), out), f"wall {done.wall_s:.0f} s, work {done.cpu_s:.0f} s")
+    assert done.cpu_s < 180
     dynamic = [r for r in done.report["candidates"] if r["scheme"] == "int8-dynamic" and r["fidelity"] is not None]
     collapsed = [r for r in dynamic if r["fidelity"]["metric"] < 0.2]
     assert collapsed, [(r["id"], r["fidelity"]["metric"]) for r in dynamic]
@@ -67,6 +76,7 @@ def test_the_recogniser(tmp_path: Path) -> None:
 
 @pytest.mark.real_model
 @pytest.mark.slow
+@pytest.mark.alone
 def test_minilm(tmp_path: Path) -> None:
     minilm = task("minilm")
     out = tmp_path / "out"
@@ -80,14 +90,15 @@ def test_minilm(tmp_path: Path) -> None:
 
 @pytest.mark.real_model
 @pytest.mark.slow
+@pytest.mark.alone
 def test_the_digits_net(tmp_path: Path) -> None:
     digits = task("digits")
     out = tmp_path / "out"
     done = deploy(digits, "digits", out)
-    print(third_set_holds(digits, digits.model(), out), f"wall {done.wall_s:.0f} s")
-    # A neighbour on a shared machine can double any wall time: the better of two runs, where the first was too slow.
-    best_s = min(done.wall_s, deploy(digits, "digits", out).wall_s) if done.wall_s >= 30 else done.wall_s
-    assert best_s < 30
+    print(third_set_holds(digits, digits.model(), out), f"wall {done.wall_s:.0f} s, work {done.cpu_s:.0f} s")
+    # A neighbour on a shared machine can double any wall time, but hardly the work. Idle waiting is no work: hence a bound on both.
+    assert min(done.wall_s, done.cpu_s) < 30
+    assert done.wall_s < 90
 
 
 @pytest.mark.real_model

@@ -102,7 +102,7 @@ def is_running(pid: int) -> bool:
     return state not in ("Z", "X")
 
 
-def wait_until_gone(pid: int, timeout_s: float = 10.0) -> None:
+def wait_until_gone(pid: int, timeout_s: float = 30.0) -> None:
     end = time.monotonic() + timeout_s
     while is_running(pid):
         assert time.monotonic() < end, f"process {pid} is still there"

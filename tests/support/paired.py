@@ -8,12 +8,12 @@ from typing import Any
 from edgekit.measure.statistics import paired_drop_bound
 
 
-def assert_holds(float_score: Mapping[str, Any], score: Mapping[str, Any], *, max_drop: float = 0.01) -> str:
+def assert_holds(float_score: Mapping[str, Any], score: Mapping[str, Any], *, max_drop: float = 0.01, least_n: int = 500) -> str:
     """The drop on the third set is at most 1 % of float's value, or its paired 95 % interval reaches that.
 
     Returns a line that says what was found.
     """
-    assert float_score["n"] == score["n"] >= 500
+    assert float_score["n"] == score["n"] >= least_n
     drop = float_score["value"] - score["value"]
     allowed = max_drop * float_score["value"]
     low, high = paired_drop_bound(float_score["per_sample"], score["per_sample"])

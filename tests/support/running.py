@@ -13,10 +13,10 @@ Array = Any
 Predict = Callable[[Mapping[str, Array]], dict[str, Array]]
 
 
-def onnx_predictor(model: Path, *, threads: int = 2) -> Predict:
-    """``predict(feed)`` straight from ONNX Runtime."""
+def onnx_predictor(model: Path) -> Predict:
+    """``predict(feed)`` straight from ONNX Runtime, on one thread: two that wait for each other crawl on a busy machine."""
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = 1
     options.log_severity_level = 4
     session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]

@@ -1,0 +1,1 @@
+"""The ``openvino`` target plugin: Intel CPUs through OpenVINO, quantization by NNCF."""
