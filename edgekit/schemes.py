@@ -97,5 +97,5 @@ PRECISIONS: dict[str, tuple[str, ...]] = {
     "w8": ("w8",),
     "w4": ("w4",),
     "fp8": ("fp8",),
-    "mixed": ("mixed", "int8+fp16"),
+    "mixed": ("mixed", "int8+fp16", "bfloat16+float32"),
 }

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import ModelError
-from edgekit.schemes import AsIs, BFloat16, Float16, Float32, Int8Dynamic, Int8Static, Scalar, Scheme, WeightOnly
+from edgekit.schemes import AsIs, BFloat16, Float16, Float32, Int8Dynamic, Int8Static, Scalar, Scheme, Vendor, WeightOnly
 from edgekit.types import JSON, Artifact, BuildData, Candidate, Reject, Runner, Site, sha256_file
 
 from . import limits, vendor
@@ -24,9 +24,9 @@ ENTRY = "model.xml"
 #: Activations that share a scale when they are quantized at run time: what OpenVINO's kernels are made for.
 GROUP = 32
 #: Half precision for the operations that do the work, float for the others: nearly as fast, and much closer to float.
-HEAVY: dict[str, Scalar] = {"half_precision": "heavy"}
+MIXED = Vendor("bfloat16+float32")
 FULL_PRECISION = (AsIs, Float32)
-HALF_PRECISION: dict[type[Scheme], str] = {BFloat16: "bf16", Float16: "f16"}
+HALF_PRECISION: dict[Scheme, str] = {BFloat16(): "bf16", MIXED: "bf16", Float16(): "f16"}
 
 
 class OpenVINOTarget:
@@ -50,7 +50,7 @@ class OpenVINOTarget:
             if has_bf16 and content.is_mostly_products:  # 1.7 times as fast as int8 with float in MiniLM; slower among convolutions
                 found.append(self._candidate(Int8Static(), inference_precision="bf16"))
         if has_bf16:
-            found += [self._candidate(BFloat16()), Candidate(self.name, BFloat16(), build_options=dict(HEAVY))]
+            found += [self._candidate(BFloat16()), self._candidate(MIXED)]
         if content.n_large_products:
             found.append(self._candidate(Int8Dynamic()))
         if content.n_large_products > 1:
@@ -85,12 +85,10 @@ class OpenVINOTarget:
         refused = _reject_precision_option(what, candidate) or limits.reject_run_options(what, candidate.run_options, site)
         if refused is not None or isinstance(scheme, FULL_PRECISION):
             return refused
-        if isinstance(scheme, (BFloat16, Float16)):
+        if scheme in HALF_PRECISION:
             if candidate.keep_float:
-                return Reject(what, "OpenVINO does not reliably spare single operations", "the build option half_precision=heavy")
-            if candidate.build_options not in ({}, HEAVY):
-                return Reject(what, f"it has no build options {candidate.build_options}", "half_precision=heavy, or none")
-            return limits.reject_precision(what, HALF_PRECISION[type(scheme)], site)
+                return Reject(what, "OpenVINO does not reliably spare single operations", MIXED.slug)
+            return limits.reject_precision(what, HALF_PRECISION[scheme], site)
         return _reject_format(what, scheme) or _reject_content(what, scheme, content_of(model))
 
     def build_key(self, site: Site) -> JSON:  # noqa: ARG002 - an IR is the same for every processor
@@ -112,7 +110,7 @@ class OpenVINOTarget:
             made, quantized = _quantize_static(converted, candidate, data, ignored)
         elif isinstance(candidate.scheme, (Int8Dynamic, WeightOnly)):
             made, quantized = _compress(made, candidate.scheme, ignored)
-        in_float = half_precision.light_operations(made) if candidate.build_options == HEAVY else ()
+        in_float = half_precision.light_operations(made) if candidate.scheme == MIXED else ()
         files = convert.write(made, out / ENTRY, known, half_weights=isinstance(candidate.scheme, Float16), in_float=in_float)
         convert.check(out / ENTRY)
         return Artifact(
@@ -124,7 +122,7 @@ class OpenVINOTarget:
                 "tools": vendor.versions(),
                 "operations_quantized": dict(sorted(quantized.items())),
                 "operations_kept_float_on_request": sorted(candidate.keep_float),
-                "inference_precision": HALF_PRECISION.get(type(candidate.scheme), "f32"),
+                "inference_precision": HALF_PRECISION.get(candidate.scheme, "f32"),
                 "dynamic_quantization_group_size": GROUP if isinstance(candidate.scheme, Int8Dynamic) else 0,
                 "cannot_be_raised": content_of(model).cannot_be_raised or None,
             },
@@ -153,7 +151,7 @@ class OpenVINOTarget:
 def _reject_precision_option(what: str, candidate: Candidate) -> Reject | None:
     """What integers leave over may run in bfloat16; the precision of other schemes is their meaning."""
     precision = candidate.run_options.get("inference_precision")
-    if precision is not None and isinstance(candidate.scheme, (*FULL_PRECISION, BFloat16, Float16)):
+    if precision is not None and (isinstance(candidate.scheme, FULL_PRECISION) or candidate.scheme in HALF_PRECISION):
         return Reject(what, "the scheme says which precision it runs in, a run option may not", "the scheme of that precision")
     if precision == "f16":
         return Reject(what, "beside integers, float16 runs in reference code (measured: 200 times slower)", "bf16 or f32")
@@ -173,7 +171,7 @@ def _reject_format(what: str, scheme: Scheme) -> Reject | None:
         if scheme.bits == 4 or not scheme.block_size:
             return None
         return Reject(what, "NNCF's 8-bit weights have one scale a channel, no blocks", "block size 0, or 4 bits")
-    return Reject(what, "OpenVINO's CPU plugin has no such format", "float32, bf16, int8, int8-dynamic, w8 or w4")
+    return Reject(what, "OpenVINO's CPU plugin has no such format", "float32, bf16, mixed, int8, int8-dynamic, w8 or w4")
 
 
 def _reject_content(what: str, scheme: Scheme, content: Content) -> Reject | None:

@@ -77,4 +77,4 @@ def test_magika_ships_neither_bfloat16_nor_the_default_int8(tmp_path: Path) -> N
         if rows.get(scheme, {}).get("stage") != "rejected":
             assert not rows[scheme]["accepted"]
             assert rows[scheme]["fidelity"]["agreement"] < 0.97
-    assert winner_of(report)["scheme"] != "bfloat16"
+    assert winner_of(report)["scheme"] not in ("bfloat16", "int8")

@@ -104,19 +104,27 @@ def test_half_precision_is_offered_where_the_processor_has_it(bench: Workbench) 
     def offered(*features: str) -> set[str]:
         return {
             f"{candidate.scheme.slug}{'+bf16' if candidate.run_options.get('inference_precision') == 'bf16' else ''}"
-            f"{'+f32' if candidate.build_options.get('half_precision') == 'heavy' else ''}"
             for candidate in TARGET.candidates(model, site(*features))
         }
 
     integers = {"float32", "int8", "int8-dynamic", "w4", "w8"}
     assert offered("avx2") == integers
-    assert offered("avx512_bf16") == {"float32", "int8", "int8+bf16", "bfloat16", "bfloat16+f32", "int8-dynamic", "w4", "w8+bf16"}
+    assert offered("avx512_bf16") == {
+        "float32",
+        "int8",
+        "int8+bf16",
+        "bfloat16",
+        "bfloat16+float32",
+        "int8-dynamic",
+        "w4",
+        "w8+bf16",
+    }
     assert offered("asimdhp") == {*integers, "float16"}
     everything = TARGET.candidates(model, site("amx_bf16", "avx512_fp16"))
     assert isinstance(everything[0].scheme, Float32)
     assert len(everything) <= 9
     ids = [candidate.scheme.slug for candidate in TARGET.candidates(bench.model(CASES["conv"]), site("avx512_bf16"))]
-    assert ids == ["float32", "int8", "bfloat16", "bfloat16"], "among convolutions, bfloat16 beside int8 gains nothing"
+    assert ids == ["float32", "int8", "bfloat16", "bfloat16+float32"], "among convolutions, bfloat16 beside int8 gains nothing"
 
 
 def test_a_model_of_convolutions_gets_no_recipe_for_matrix_products(bench: Workbench) -> None:
@@ -194,8 +202,6 @@ def test_run_options_and_processors_that_do_not_fit_are_refused(
 def test_half_precision_may_be_built_for_a_processor_that_was_not_probed(bench: Workbench) -> None:
     unknown = Site(bench.site.profile)
     assert not reject(bench, "conv", BFloat16(), unknown)
-    odd = Candidate("openvino", BFloat16(), build_options={"half_precision": "all of it"})
-    assert "half_precision=heavy" in str(TARGET.reject(bench.model(CASES["conv"]), odd, unknown))
     kept = Candidate("openvino", BFloat16(), frozenset({"c1"}))
     assert "does not reliably spare single operations" in str(TARGET.reject(bench.model(CASES["conv"]), kept, unknown))
 

@@ -9,7 +9,7 @@ import onnx
 import pytest
 from edgekit_openvino import convert, vendor
 from edgekit_openvino.half_precision import keep_in_float, light_operations
-from edgekit_openvino.target import TARGET
+from edgekit_openvino.target import MIXED, TARGET
 from support.onnx_graphs import FLOAT, model, node, value, write
 from support.requirements import missing
 
@@ -76,7 +76,7 @@ def test_what_is_marked_computes_in_float(tmp_path: Path) -> None:
 def test_the_target_builds_it_and_says_what_it_is(tmp_path: Path) -> None:
     model = load_model(write(two_branches(), tmp_path / "model.onnx"))
     site = Site(machine_profile("x86_64"))
-    plain, mixed = (Candidate("openvino", BFloat16(), build_options=options) for options in ({}, {"half_precision": "heavy"}))
+    plain, mixed = (Candidate("openvino", scheme) for scheme in (BFloat16(), MIXED))
     texts = []
     for candidate in (plain, mixed):
         out = tmp_path / candidate.id.replace("/", "-")
@@ -86,4 +86,4 @@ def test_the_target_builds_it_and_says_what_it_is(tmp_path: Path) -> None:
         texts.append((out / artifact.entry).read_text())
     assert 'name="precise"' not in texts[0]
     assert 'name="precise"' in texts[1]
-    assert mixed.id.startswith("openvino/bfloat16~")
+    assert mixed.id == "openvino/bfloat16+float32"
