@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from support.searching import Session, built, comparison, setting
+from dataclasses import replace
 
-from edgekit.finalists import _incumbent, _order
+from support.searching import Session, built, comparison, setting
+from support.verdicts import STATIC
+
+from edgekit.finalists import _incumbent, _not_evaluated, _rank
 from edgekit.profiles import machine_profile
 from edgekit.schemes import BFloat16, Float32, Int8Dynamic, Int8Static, WeightOnly
-from edgekit.search import Compared
+from edgekit.search import Budget, Compared
 from edgekit.types import Candidate, Measurement, RunFailure, Site, WarmUp
 
 SITE = Site(machine_profile("x86_64"))
@@ -38,20 +41,23 @@ TIMES = {
 }  # fmt: skip
 
 
+def order(rows: Compared, incumbent: Measurement | None, results: dict[str, Measurement | RunFailure]) -> list[str]:
+    return sorted(rows.built, key=lambda key: _rank(setting(Session()), rows, key, incumbent, results))
+
+
 def test_the_fastest_that_holds_comes_first_and_what_is_wrong_last() -> None:
     rows = compared(**ROWS)
-    results = {key: measured(seconds) for key, seconds in TIMES.items()}
+    results: dict[str, Measurement | RunFailure] = {key: measured(seconds) for key, seconds in TIMES.items()}
     incumbent = _incumbent(rows, results)
     assert incumbent is results["float_b"], "the fastest float of all targets is what has to be beaten"
-    assert _order(setting(Session()), rows, incumbent, results) == [
+    assert order(rows, incumbent, results) == [
         "float_a", "float_b", "right_and_faster", "right", "slow_but_close", "wrong_but_closer", "wrong_and_fast",
     ]  # fmt: skip
 
 
 def test_without_measurements_the_closest_comes_first() -> None:
     rows = compared(**ROWS)
-    order = _order(setting(Session()), rows, None, {})
-    assert order[:5] == ["float_a", "float_b", "slow_but_close", "right", "right_and_faster"]
+    assert order(rows, None, {})[:5] == ["float_a", "float_b", "slow_but_close", "right", "right_and_faster"]
 
 
 def test_what_failed_while_it_was_measured_cannot_win() -> None:
@@ -60,5 +66,29 @@ def test_what_failed_while_it_was_measured_cannot_win() -> None:
         x=(Candidate("a", BFloat16()), 0.01, 1.0),
         y=(Candidate("a", Int8Static()), 0.02, 1.0),
     )
-    results = {"f": measured(0.01), "x": RunFailure("crash", "signal 11"), "y": measured(0.005)}
-    assert _order(setting(Session()), rows, measured(0.01), results) == ["f", "y", "x"]
+    results: dict[str, Measurement | RunFailure] = {
+        "f": measured(0.01),
+        "x": RunFailure("crash", "signal 11"),
+        "y": measured(0.005),
+    }
+    assert order(rows, measured(0.01), results) == ["f", "y", "x"]
+
+
+def test_of_two_that_are_as_fast_the_closer_comes_first() -> None:
+    rows = compared(
+        f=(Candidate("a", Float32()), 1e-12, 1.0),
+        far=(Candidate("a", Int8Static()), 0.02, 0.97),
+        near=(Candidate("a", BFloat16()), 0.001, 0.99),
+    )
+    results: dict[str, Measurement | RunFailure] = {"f": measured(0.01), "far": measured(0.00398), "near": measured(0.004)}
+    assert order(rows, measured(0.01), results) == ["f", "near", "far"]
+
+
+def test_a_spent_budget_ends_it_when_the_verdict_cannot_change() -> None:
+    spent, free = Budget(0.0), Budget(None)
+    accepted = {"x": replace(STATIC, accepted=True)}
+    assert _not_evaluated({}, 5, True, spent) == "", "nothing holds yet, and this may"
+    assert "used up" in _not_evaluated({}, 1, False, spent)
+    assert "used up" in _not_evaluated(accepted, 1, True, spent)
+    assert _not_evaluated(accepted, 1, False, free) == ""
+    assert "8 finalists" in _not_evaluated({}, 8, True, free)

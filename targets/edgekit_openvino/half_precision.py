@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 _CONVOLUTIONS = frozenset({"Convolution", "GroupConvolution", "ConvolutionBackpropData", "GroupConvolutionBackpropData"})
 _WITHOUT_ARITHMETIC = frozenset({"Constant", "Parameter", "Result"})
 #: An operation is heavy when it does at least this share of all multiplications.
-HEAVY_SHARE = 0.015
+HEAVY_SHARE = 0.006
 
 
 def light_operations(ir: Any) -> list[str]:

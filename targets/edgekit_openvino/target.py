@@ -33,7 +33,7 @@ class OpenVINOTarget:
     """The ``openvino`` plugin; see :class:`edgekit.targets.Target`."""
 
     name = "openvino"
-    version = "1"
+    version = "2"
     supports_keep_float = True
     compression_worth = COMPRESSION_WORTH
 
