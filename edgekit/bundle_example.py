@@ -25,7 +25,7 @@ def to_artifact(array: Any, tensor: dict[str, Any]) -> Any:
     if tensor["scale"] is not None:
         limits = np.iinfo(dtype)
         array = np.clip(np.rint(array / tensor["scale"]) + (tensor["zero_point"] or 0), limits.min, limits.max)
-    return np.ascontiguousarray(array, dtype=dtype)
+    return np.asarray(array, dtype=dtype, order="C")
 
 
 def to_original(array: Any, tensor: dict[str, Any]) -> Any:
@@ -34,7 +34,7 @@ def to_original(array: Any, tensor: dict[str, Any]) -> Any:
         array = (array.astype(np.float64) - (tensor["zero_point"] or 0)) * tensor["scale"]
     if tensor["permutation"] is not None:
         array = array.transpose(np.argsort(tensor["permutation"]))
-    return np.ascontiguousarray(array, dtype=tensor["original"]["dtype"])
+    return np.asarray(array, dtype=tensor["original"]["dtype"], order="C")
 
 
 def main() -> int:

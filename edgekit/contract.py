@@ -40,7 +40,7 @@ def _stored(array: Array, m: TensorMap) -> Array:
         limits = np.iinfo(m.artifact.dtype)
         real = np.rint(array.astype(np.float64) / m.scale) + (m.zero_point or 0)
         array = np.clip(real, limits.min, limits.max)
-    return np.ascontiguousarray(array, dtype=m.artifact.dtype)
+    return np.asarray(array, dtype=m.artifact.dtype, order="C")  # ascontiguousarray would give a scalar an axis
 
 
 def _restored(array: Array, m: TensorMap) -> Array:
@@ -48,4 +48,4 @@ def _restored(array: Array, m: TensorMap) -> Array:
         array = (array.astype(np.float64) - (m.zero_point or 0)) * m.scale
     if m.permutation is not None:
         array = array.transpose(np.argsort(m.permutation))
-    return np.ascontiguousarray(array, dtype=m.original.dtype)
+    return np.asarray(array, dtype=m.original.dtype, order="C")

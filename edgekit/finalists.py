@@ -49,8 +49,7 @@ def judge_all(
         elif is_full_precision(item.planned.candidate):
             rows[key] = _judged(setting, view, item, comparison)  # what everything else is compared with: never left out
         elif setting.evaluation is not None and (why := _not_evaluated(rows, evaluated, can_win, budget)):
-            wrong = _disagreement(setting, comparison) if ranks[key][0] == WRONG else ""
-            rows[key] = with_evidence(row_of(item, stage="built", reason=wrong or why), comparison, view)
+            rows[key] = _unscored(setting, view, item, comparison, int(ranks[key][0]) if results else CAN_WIN, why)
         else:
             rows[key] = _judged(setting, view, item, comparison)
             evaluated += 1
@@ -101,11 +100,18 @@ def _not_evaluated(rows: Mapping[str, CandidateReport], evaluated: int, can_win:
     return ""
 
 
+def _unscored(setting: Setting, view: FloatView, item: Built, comparison: Comparison, rank: int, why: str) -> CandidateReport:
+    """What its comparison with float has shown is said even where the evaluation data were not spent on it."""
+    known = {TOO_SLOW: "not faster than float", WRONG: _disagreement(setting, comparison)}.get(rank, "")
+    reason = "; ".join(part for part in (known, why) if part)
+    return with_evidence(row_of(item, stage="built", reason=reason), comparison, view)
+
+
 def _disagreement(setting: Setting, comparison: Comparison) -> str:
     agreement = comparison.agreement()
     needed = setting.gates.agreement_needed(labels=setting.evaluation is not None)
     shown = "none" if agreement is None else f"{agreement.value:.3f}"
-    return f"agreement with float on held-out data is {shown}, below {needed:g}; not evaluated"
+    return f"agreement with float on held-out data is {shown}, below {needed:g}"
 
 
 def _judged(setting: Setting, view: FloatView, item: Built, comparison: Comparison) -> CandidateReport:

@@ -41,3 +41,8 @@ def test_a_missing_output_is_named() -> None:
     spec = TensorSpec("y", "float32", (1,))
     with pytest.raises(DeviceRunError, match="'y'"):
         to_original({"z": np.zeros(1)}, [TensorMap("output", spec, spec)])
+
+
+def test_a_scalar_stays_a_scalar() -> None:
+    io = (TensorMap("input", TensorSpec("sr", "int64", ()), TensorSpec("sr", "int64", ())),)
+    assert to_artifact({"sr": np.array(16000)}, io)["sr"].shape == ()

@@ -94,7 +94,7 @@ class Session:
                 raise ValueError("input %r is missing" % name)
             if dtype is not None and feeds[name].dtype != np.dtype(dtype):
                 raise ValueError("input %r must be %s, not %s" % (name, dtype, feeds[name].dtype))
-        wanted = {name: np.ascontiguousarray(feeds[name]) for name in self._dtypes}
+        wanted = {name: np.asarray(feeds[name], order="C") for name in self._dtypes}
         return dict(zip(self._outputs, self._session.run(self._outputs, wanted)))  # noqa: B905 - Python 3.8 has no strict
 
     def layers(self) -> list[dict[str, Any]] | None:
