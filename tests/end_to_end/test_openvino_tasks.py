@@ -77,7 +77,6 @@ def test_the_detector(tmp_path: Path) -> None:
 def test_magika_ships_neither_bfloat16_nor_the_default_int8(tmp_path: Path) -> None:
     report = deploy("magika", "openvino", tmp_path / "out", "--budget", "60s")
     for row in report["candidates"]:
-        if row["id"] in ("openvino/bfloat16", "openvino/int8") and row["stage"] != "rejected":
-            assert not row["accepted"]
-            assert row["fidelity"]["held_out_agreement"] < 0.97
+        if row["id"] in ("openvino/bfloat16", "openvino/int8"):
+            assert not row["accepted"], row["fidelity"]
     assert winner_of(report)["id"] not in ("openvino/bfloat16", "openvino/int8")
