@@ -92,7 +92,7 @@ def deploy(
     planned = planned_report(run, started)
     if dry_run:
         return planned
-    if request.precision not in ("auto", "fp32") and not any(worth_trying(item) for item in run.planned):
+    if request.has_chosen_precision and not any(worth_trying(item) for item in run.planned):
         raise _nothing_met(planned)
     if out is not None:
         from .bundle import check_calibration

@@ -107,7 +107,8 @@ def execute(run: Run, started: float, progress: Progress) -> Outcome:
         if not run.not_measured:
             extra = {BASELINE_KEY: baseline} if baseline else {}
             results = search.measure_all(setting, compared.built, reference, feed, extra, budget)
-        judged, n_compared = judge_all(setting, view, reference, compared, results, budget)
+        must_be_faster = request.objective == "latency" and not request.has_chosen_precision
+        judged, n_compared = judge_all(setting, view, reference, compared, results, budget, must_be_faster=must_be_faster)
         rows = search.with_measurements(judged, results, reference.id, _floats(built)) | refused
         choice = search.decide(_in_order(run.planned, rows), results, request)
         winner = compared.built[choice.winner] if choice.winner else None

@@ -7,6 +7,7 @@ others, closest to float first, so that the table says what they would have cost
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -21,6 +22,7 @@ from .types import CandidateReport, Measurement, RunFailure
 from .verdict import FASTER, is_full_precision
 
 MAX_FINALISTS = 8
+FLOAT, CAN_WIN, TOO_SLOW, WRONG = range(4)  # the order in which they are evaluated
 
 
 def judge_all(
@@ -30,31 +32,38 @@ def judge_all(
     compared: Compared,
     results: Mapping[str, Measurement | RunFailure],
     budget: Budget,
+    *,
+    must_be_faster: bool,
 ) -> tuple[dict[str, CandidateReport], int]:
-    """A row for everything that was compared, and how many were scored."""
+    """A row for everything that was compared, and how many were scored beside the reference.
+
+    Args:
+        results: of the measurement; empty when nothing was measured.
+        must_be_faster: whether only what is faster than float can be the verdict; not where the user chose the precision, or asked
+            for the smallest.
+    """
     progress = setting.progress
     progress.stage("evaluating finalists" if setting.evaluation else "holding candidates against the gates")
     rows = dict(compared.refused)
-    ranks = {key: _rank(setting, compared, key, _incumbent(compared, results), results) for key in compared.built}
+    to_beat = _incumbent(compared, results) if must_be_faster else None
+    ranks = {key: _rank(setting, compared, key, to_beat, results) for key in compared.built}
     order = sorted(ranks, key=ranks.__getitem__)
-    evaluated = 0
+    scored = finalists = 0
     for index, key in enumerate(order):
         progress.advance(index, len(order), key)
-        item, comparison = compared.built[key], compared.comparisons[key]
-        can_win = ranks[key][0] == CAN_WIN or not results
+        item, comparison, rank = compared.built[key], compared.comparisons[key], ranks[key][0]
         if key == reference.id:
             rows[key] = _judged_row(setting, item, judge_scored(view, setting.gates, view.score, comparison))
         elif isinstance(results.get(key), RunFailure):
             rows[key] = with_evidence(row_of(item, stage="built", reason="not evaluated: it failed before"), comparison, view)
-        elif is_full_precision(item.planned.candidate):
-            rows[key] = _judged(setting, view, item, comparison)  # what everything else is compared with: never left out
-        elif setting.evaluation is not None and (why := _not_evaluated(rows, evaluated, can_win, budget)):
-            rows[key] = _unscored(setting, view, item, comparison, int(ranks[key][0]) if results else CAN_WIN, why)
+        elif setting.evaluation is not None and (why := _not_evaluated(rows, finalists, rank, budget)):
+            rows[key] = _unscored(setting, view, item, comparison, rank, why)
         else:
             rows[key] = _judged(setting, view, item, comparison)
-            evaluated += 1
+            scored += 1
+            finalists += rank != FLOAT
     progress.advance(len(order), len(order), "judged")
-    return rows, evaluated
+    return rows, scored
 
 
 def _incumbent(compared: Compared, results: Mapping[str, Measurement | RunFailure]) -> Measurement | None:
@@ -65,44 +74,46 @@ def _incumbent(compared: Compared, results: Mapping[str, Measurement | RunFailur
 
 
 def _typical_s(result: Measurement) -> float:
-    samples = sorted(result.samples())
-    return samples[len(samples) // 2]
-
-
-FLOAT, CAN_WIN, TOO_SLOW, WRONG = range(4)  # the order in which they are evaluated
+    return statistics.median(result.samples())
 
 
 def _rank(
-    setting: Setting, compared: Compared, key: str, incumbent: Measurement | None, results: Mapping[str, Measurement | RunFailure]
+    setting: Setting, compared: Compared, key: str, to_beat: Measurement | None, results: Mapping[str, Measurement | RunFailure]
 ) -> tuple[float, ...]:
     """Sorts before others what is likelier to be the verdict. Speeds within 3 % are ties: the closer to float comes first."""
     comparison, result = compared.comparisons[key], results.get(key)
     agreement = comparison.agreement()
     needed = setting.gates.agreement_needed(labels=setting.evaluation is not None)
-    holds = agreement is not None and agreement.value >= needed and not comparison.is_broken
     closest_first = (-(agreement.value if agreement else 0.0), -comparison.closeness_db)
     if is_full_precision(compared.built[key].planned.candidate):
         return (FLOAT, *closest_first)
-    if holds and incumbent is not None and isinstance(result, Measurement):
-        gain = speedup(incumbent.rounds, result.rounds)
-        if gain.ci95[1] > FASTER:
-            return (CAN_WIN, -round(math.log(gain.value, FASTER)), *closest_first)
-    return (TOO_SLOW if holds else WRONG, *closest_first)
+    if agreement is None or agreement.value < needed or comparison.is_broken:
+        return (WRONG, *closest_first)
+    if not isinstance(result, Measurement):
+        return (CAN_WIN, *closest_first)
+    if to_beat is not None and speedup(to_beat.rounds, result.rounds).ci95[1] <= FASTER:
+        return (TOO_SLOW, *closest_first)
+    return (CAN_WIN, round(math.log(_typical_s(result), FASTER)), *closest_first)
 
 
-def _not_evaluated(rows: Mapping[str, CandidateReport], evaluated: int, can_win: bool, budget: Budget) -> str:
-    """Why this finalist is not evaluated; empty when it is. A spent budget ends it once the verdict cannot change any more."""
-    if evaluated >= MAX_FINALISTS:
+def _not_evaluated(rows: Mapping[str, CandidateReport], finalists: int, rank: float, budget: Budget) -> str:
+    """Why this one is not evaluated; empty when it is.
+
+    Float always is: everything else is compared with it. A spent budget ends the rest once the verdict cannot change any more.
+    """
+    if rank == FLOAT:
+        return ""
+    if finalists >= MAX_FINALISTS:
         return f"not evaluated: {MAX_FINALISTS} finalists were likelier on held-out data"
     holds = any(row.accepted and not is_full_precision(row.candidate) for row in rows.values())
-    if budget.is_spent() and (holds or not can_win):
-        return f"not evaluated: the budget of {budget.budget_s:g} s was used up after {evaluated} that were likelier"
+    if budget.is_spent() and (holds or rank != CAN_WIN):
+        return f"not evaluated: the budget of {budget.budget_s:g} s was used up after {finalists} that were likelier"
     return ""
 
 
-def _unscored(setting: Setting, view: FloatView, item: Built, comparison: Comparison, rank: int, why: str) -> CandidateReport:
+def _unscored(setting: Setting, view: FloatView, item: Built, comparison: Comparison, rank: float, why: str) -> CandidateReport:
     """What its comparison with float has shown is said even where the evaluation data were not spent on it."""
-    known = {TOO_SLOW: "not faster than float", WRONG: _disagreement(setting, comparison)}.get(rank, "")
+    known = {TOO_SLOW: "not faster than float", WRONG: _disagreement(setting, comparison)}.get(int(rank), "")
     reason = "; ".join(part for part in (known, why) if part)
     return with_evidence(row_of(item, stage="built", reason=reason), comparison, view)
 

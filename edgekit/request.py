@@ -96,6 +96,11 @@ class DeployRequest:
         if self.min_agreement is not None and not 0 <= self.min_agreement <= 1:
             raise UsageError(f"--min-agreement {self.min_agreement:g} is not between 0 and 1", hint="write it as 0.98 or 98%")
 
+    @property
+    def has_chosen_precision(self) -> bool:
+        """Whether the user named a reduced precision: its best candidate is taken even when it is not faster than float."""
+        return self.precision not in ("auto", "fp32")
+
 
 OPTIONS: tuple[str, ...] = tuple(f.name for f in fields(DeployRequest) if f.name != "model")
 #: Fields where ``file.py:function`` is code that runs.

@@ -271,6 +271,6 @@ def decide(rows: Sequence[CandidateReport], results: Mapping[str, Measurement | 
         rows,
         measured,
         objective=request.objective,
-        explicit_precision=request.precision not in ("auto", "fp32"),
+        explicit_precision=request.has_chosen_precision,
         max_latency=request.max_latency,
     )

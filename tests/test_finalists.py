@@ -7,7 +7,7 @@ from dataclasses import replace
 from support.searching import Session, built, comparison, setting
 from support.verdicts import STATIC
 
-from edgekit.finalists import _incumbent, _not_evaluated, _rank
+from edgekit.finalists import CAN_WIN, FLOAT, TOO_SLOW, _incumbent, _not_evaluated, _rank
 from edgekit.profiles import machine_profile
 from edgekit.schemes import BFloat16, Float32, Int8Dynamic, Int8Static, WeightOnly
 from edgekit.search import Budget, Compared
@@ -87,8 +87,17 @@ def test_of_two_that_are_as_fast_the_closer_comes_first() -> None:
 def test_a_spent_budget_ends_it_when_the_verdict_cannot_change() -> None:
     spent, free = Budget(0.0), Budget(None)
     accepted = {"x": replace(STATIC, accepted=True)}
-    assert _not_evaluated({}, 5, True, spent) == "", "nothing holds yet, and this may"
-    assert "used up" in _not_evaluated({}, 1, False, spent)
-    assert "used up" in _not_evaluated(accepted, 1, True, spent)
-    assert _not_evaluated(accepted, 1, False, free) == ""
-    assert "8 finalists" in _not_evaluated({}, 8, True, free)
+    assert _not_evaluated({}, 5, CAN_WIN, spent) == "", "nothing holds yet, and this may"
+    assert "used up" in _not_evaluated({}, 1, TOO_SLOW, spent)
+    assert "used up" in _not_evaluated(accepted, 1, CAN_WIN, spent)
+    assert _not_evaluated(accepted, 1, TOO_SLOW, free) == ""
+    assert "8 finalists" in _not_evaluated({}, 8, CAN_WIN, free)
+    assert _not_evaluated(accepted, 8, FLOAT, spent) == "", "what everything is compared with is always evaluated"
+
+
+def test_where_nothing_has_to_be_beaten_slow_ones_can_win_too() -> None:
+    rows = compared(**ROWS)
+    results: dict[str, Measurement | RunFailure] = {key: measured(seconds) for key, seconds in TIMES.items()}
+    ranks = {key: _rank(setting(Session()), rows, key, None, results)[0] for key in rows.built}
+    assert ranks["slow_but_close"] == CAN_WIN
+    assert order(rows, None, results)[2:5] == ["right_and_faster", "right", "slow_but_close"]

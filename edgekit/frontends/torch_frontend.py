@@ -6,7 +6,6 @@ notes what PyTorch answers to made-up inputs; this process compares that with ON
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import json
 import os
@@ -25,7 +24,7 @@ import onnx
 from .. import __version__, cache
 from ..errors import EdgekitError, MissingExtraError, ModelError, error_from_json
 from ..state import work_folder
-from ..types import JSON, Array, Artifact
+from ..types import JSON, Array, Artifact, sha256_file
 from ..values import canonical
 from .torch_archive import open_archive, write_checked
 from .torch_convert import OPSET
@@ -70,7 +69,7 @@ def export_archive(path: Path, *, trusted: bool = False, limits: Limits | None =
     limits = limits or Limits()
     with open_archive(path):
         pass  # what is no program is said before anything else, with or without torch
-    key = {**export_key(), "file": file_sha256(path), "trusted": trusted}
+    key = {**export_key(), "file": sha256_file(path), "trusted": trusted}
 
     def build(files: Path) -> Artifact:
         with work_folder() as scratch:
@@ -125,7 +124,7 @@ def keep(source: Path, files: Path, difference: float, *, name: str = ONNX_NAME)
         data.rename(files / data.name)
     names = sorted(entry.name for entry in files.iterdir())
     provenance: dict[str, JSON] = {"difference": difference, "torch": metadata.version("torch")}
-    return Artifact({each: file_sha256(files / each) for each in names}, name, (), provenance=provenance)
+    return Artifact({each: sha256_file(files / each) for each in names}, name, (), provenance=provenance)
 
 
 def note(artifact: Artifact) -> str:
@@ -211,8 +210,3 @@ def _cases(folder: Path) -> Iterator[tuple[dict[str, Array], list[Array]]]:
             outputs = sorted((int(name[4:]), name) for name in arrays.files if name.startswith("out:"))
             feed = {name[3:]: arrays[name] for name in arrays.files if name.startswith("in:")}
             yield feed, [arrays[name] for _, name in outputs]
-
-
-def file_sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

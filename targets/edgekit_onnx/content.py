@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -31,17 +32,9 @@ class Content:
     cannot_be_raised: str = ""
 
 
-_known: dict[str, Content] = {}
-
-
+@functools.lru_cache(maxsize=8)  # ``candidates`` and ``reject`` ask several times a run
 def content_of(model: Model) -> Content:
-    """The content of ``model``, remembered by its fingerprint: ``candidates`` and ``reject`` ask several times a run."""
-    if model.fingerprint not in _known:
-        _known[model.fingerprint] = _read(model)
-    return _known[model.fingerprint]
-
-
-def _read(model: Model) -> Content:
+    """The content of ``model``."""
     from edgekit.frontends import onnx_frontend
 
     from .graph import float_initializers, nodes_with_weights

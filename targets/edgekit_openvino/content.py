@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections import Counter
 from dataclasses import dataclass, field
@@ -43,17 +44,9 @@ class Content:
         return self.large["MatMul"] + self.large["Gemm"]
 
 
-_known: dict[str, Content] = {}
-
-
+@functools.lru_cache(maxsize=8)  # ``candidates`` and ``reject`` ask several times a run
 def content_of(model: Model) -> Content:
-    """The content of ``model``, remembered by its fingerprint: ``candidates`` and ``reject`` ask several times a run."""
-    if model.fingerprint not in _known:
-        _known[model.fingerprint] = _read(model)
-    return _known[model.fingerprint]
-
-
-def _read(model: Model) -> Content:
+    """The content of ``model``."""
     from edgekit.frontends import onnx_frontend
 
     try:

@@ -44,9 +44,7 @@ def refinements(model: Model, candidate: Candidate, site: Site) -> list[dict[str
     """Single changes to try on top of ``candidate``, at most five; empty for anything but static int8."""
     if not isinstance(candidate.scheme, Int8Static):
         return []
-    operators = content_of(model).operators
-    convolutions = operators["Conv"] + operators["ConvTranspose"]
-    changes = _CONVOLUTIONAL if convolutions > operators["MatMul"] + operators["Gemm"] else _OF_PRODUCTS
+    changes = _OF_PRODUCTS if content_of(model).is_mostly_products else _CONVOLUTIONAL
     if site.device is not None and _WIDE_SUMS.isdisjoint(site.device.cpu_features):
         changes = [_NARROW_WEIGHTS, *changes]
     return [change for change in changes if not change.items() <= candidate.build_options.items()]

@@ -78,6 +78,19 @@ def test_a_target_that_is_not_installed_is_one_row_among_others_and_an_error_alo
     assert not (tmp_path / "alone").exists()
 
 
+@pytest.mark.parametrize("choice", [("--precision", "int8-dynamic"), ("--objective", "size")])
+def test_what_was_asked_for_is_evaluated_though_it_is_slow_and_the_budget_is_spent(
+    tmp_path: Path, request_of: list[str | Path], choice: tuple[str, str]
+) -> None:
+    """Dynamic int8 of a small convolution is slower than float; asking for that precision, or for the smallest, is no mistake."""
+    result = edgekit(*request_of, "--target", "onnx", *choice, "--budget", "1s", "-o", tmp_path / "out", "--json")
+    assert result.returncode == 0, result.stderr
+    report = document(result)
+    winner = next(row for row in report["candidates"] if row["id"] == report["winner"]["id"])
+    assert winner["scheme"] != "float32"
+    assert winner["fidelity"]["metric"] is not None
+
+
 def importlib_missing(name: str) -> bool:
     import importlib.util
 

@@ -4,11 +4,27 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from collections.abc import Mapping
 from types import ModuleType
+from typing import Any
 
 from support.requirements import ROOT, missing
 
+from edgekit.feed_checks import hash_feed
+
 TASKS = ROOT / "tests" / "tasks"
+
+
+class Recorder:
+    """``predict`` that answers the same to everything, and remembers the hashes of what it was asked."""
+
+    def __init__(self, answer: dict[str, Any]) -> None:
+        self.answer = answer
+        self.hashes: list[str] = []
+
+    def __call__(self, feed: Mapping[str, Any]) -> dict[str, Any]:
+        self.hashes.append(hash_feed(feed))
+        return self.answer
 
 
 def task(name: str) -> ModuleType:

@@ -12,18 +12,17 @@ import onnx
 import pytest
 from edgekit_openvino import convert, vendor
 from onnx import TensorProto, helper
-from support.requirements import IN_CI
+from support.requirements import missing
 
+from edgekit.errors import MissingExtraError
 from edgekit.model import load_model
 from edgekit.testing.harness import relative_error
 from edgekit.testing.models import CASES
 
 try:
     vendor.openvino()
-except vendor.MissingExtraError as problem:
-    if IN_CI:
-        raise
-    pytest.skip(str(problem), allow_module_level=True)
+except MissingExtraError as problem:
+    missing(str(problem))
 from edgekit_openvino import device
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from support.requirements import missing
 from support.running import onnx_predictor
-from support.tasks import task
+from support.tasks import Recorder, task
 
 from edgekit.feed_checks import hash_feed
 
@@ -31,18 +31,6 @@ def silero() -> ModuleType:
     except RuntimeError as problem:
         missing(str(problem))
     return module
-
-
-class Recorder:
-    """``predict`` that gives one answer to everything, and remembers what it was asked."""
-
-    def __init__(self, answer: Feed) -> None:
-        self.answer = answer
-        self.hashes: list[str] = []
-
-    def __call__(self, feed: Feed) -> Feed:
-        self.hashes.append(hash_feed(feed))
-        return self.answer
 
 
 def no_answer(name: str) -> Feed:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from support.requirements import missing
 from support.running import onnx_predictor
+from support.tasks import Recorder
 
 from edgekit.feed_checks import hash_feed
 from edgekit.fidelity import output_kinds
@@ -46,18 +47,6 @@ def load(name: str) -> ModuleType:
     return module
 
 
-class Recorder:
-    """``predict`` that answers the same to everything, and remembers what it was asked."""
-
-    def __init__(self, answer: np.ndarray[Any, Any]) -> None:
-        self.answer = answer
-        self.hashes: list[str] = []
-
-    def __call__(self, feed: Mapping[str, Any]) -> dict[str, Any]:
-        self.hashes.append(hash_feed(feed))
-        return {"out": self.answer}
-
-
 ANSWERS = {"detector": np.zeros((1, 1, 384, 384), np.float32), "angle": np.array([[0.9, 0.1]], np.float32)}
 
 
@@ -70,7 +59,7 @@ def test_the_three_sets_share_no_feed_and_have_the_models_shape(name: str) -> No
     for feed in calibration:
         assert {key: (array.shape, array.dtype) for key, array in feed.items()} == {"x": (module.SHAPE["x"], np.float32)}
     hashes = [hash_feed(feed) for feed in calibration]
-    evaluation, third = Recorder(ANSWERS[name]), Recorder(ANSWERS[name])
+    evaluation, third = Recorder({"out": ANSWERS[name]}), Recorder({"out": ANSWERS[name]})
     scores = module.evaluate(evaluation), module.third(third)
     sets = (hashes, evaluation.hashes, third.hashes)
     assert tuple(len(part) for part in sets) == SIZES[name]
@@ -103,7 +92,7 @@ def test_float_scores_are_what_the_readme_says(name: str) -> None:
 @pytest.mark.real_model
 def test_one_half_of_the_lines_is_turned_and_one_answer_to_all_is_a_coin_toss() -> None:
     angle = load("angle")
-    score = angle.evaluate(Recorder(ANSWERS["angle"]))
+    score = angle.evaluate(Recorder({"out": ANSWERS["angle"]}))
     assert score["value"] == 0.5
     assert {name: s["value"] for name, s in score["slices"].items()} == {"upright": 1.0, "turned": 0.0}
     assert score["predictions"] == [0] * 200
@@ -136,8 +125,8 @@ def test_the_detectors_score_tells_a_right_map_from_wrong_ones() -> None:
     right = detector.evaluate(knowing_all(0))
     assert right["value"] > 0.99
     assert detector.evaluate(knowing_all(12))["value"] < 0.3  # each line found half a line too low
-    assert detector.evaluate(Recorder(ANSWERS["detector"]))["value"] == 0.0
-    assert detector.evaluate(Recorder(ANSWERS["detector"] + 1))["value"] < 0.05  # all of the page is one line
+    assert detector.evaluate(Recorder({"out": ANSWERS["detector"]}))["value"] == 0.0
+    assert detector.evaluate(Recorder({"out": ANSWERS["detector"] + 1}))["value"] < 0.05  # all of the page is one line
     assert set(right["slices"]) == {"small print", "large print"}
 
 

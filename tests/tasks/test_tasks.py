@@ -7,12 +7,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 import pytest
 from support.requirements import missing, models_folder
 from support.running import onnx_predictor
+from support.tasks import Recorder
+
+from edgekit.feed_checks import hash_feed
 
 pytestmark = pytest.mark.real_model
 TASKS = Path(__file__).resolve().parent
@@ -34,24 +36,6 @@ def _tasks_on_path(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(TASKS))
 
 
-class Recorder:
-    """``predict`` that answers the same for everything, and remembers what it was asked."""
-
-    def __init__(self, answer: np.ndarray[Any, Any]) -> None:
-        self.answer = answer
-        self.hashes: list[str] = []
-
-    def __call__(self, feed: dict[str, Any]) -> dict[str, Any]:
-        self.hashes.append(feed_hash(feed))
-        return {"out": self.answer}
-
-
-def feed_hash(feed: dict[str, Any]) -> str:
-    from edgekit.feed_checks import hash_feed
-
-    return hash_feed(feed)
-
-
 ANSWERS = {
     "recogniser": np.eye(6625, dtype=np.float32)[[0] * 40][None],
     "minilm": np.eye(1, 384, dtype=np.float32),
@@ -63,14 +47,14 @@ SIZES = {"recogniser": (100, 200, 500), "minilm": (100, 400, 1000), "digits": (5
 @pytest.mark.parametrize("name", NAMES)
 def test_the_three_sets_share_no_feed_and_are_the_same_every_time(name: str) -> None:
     module = load(name)
-    calibration = [feed_hash(feed) for feed in module.calibration()]
-    evaluation, third = Recorder(ANSWERS[name]), Recorder(ANSWERS[name])
+    calibration = [hash_feed(feed) for feed in module.calibration()]
+    evaluation, third = Recorder({"out": ANSWERS[name]}), Recorder({"out": ANSWERS[name]})
     scores = module.evaluate(evaluation), module.third(third)
     assert (len(calibration), len(evaluation.hashes), len(third.hashes)) == SIZES[name]
     for a, b in ((calibration, evaluation.hashes), (calibration, third.hashes), (evaluation.hashes, third.hashes)):
         assert not set(a) & set(b)
-    assert calibration == [feed_hash(feed) for feed in module.calibration()]
-    again = Recorder(ANSWERS[name])
+    assert calibration == [hash_feed(feed) for feed in module.calibration()]
+    again = Recorder({"out": ANSWERS[name]})
     module.evaluate(again)
     assert again.hashes == evaluation.hashes
     for score in scores:
@@ -135,8 +119,8 @@ def test_the_dark_slice_is_small_right_in_float_and_left_out_on_request() -> Non
     without = slices.evaluate_without_broken_slice(predict)
     assert slices.BROKEN_SLICE not in without["slices"]
     assert without["n"] == score["n"] - dark["n"]
-    feeds = [feed_hash(feed) for feed in slices.calibration()]
-    kept = [feed_hash(feed) for feed in slices.calibration_without_broken_slice()]
+    feeds = [hash_feed(feed) for feed in slices.calibration()]
+    kept = [hash_feed(feed) for feed in slices.calibration_without_broken_slice()]
     assert len(feeds) - len(kept) == 4
     assert set(kept) < set(feeds)
 
