@@ -150,7 +150,10 @@ def _hand_over(outcome: Outcome, output: Path, install: str | Path | None, *, fo
 
 
 def _nothing_met(report: DeployReport) -> BudgetError:
-    refused = [row for row in report.candidates if not row.accepted]
+    from .verdict import is_full_precision
+
+    wanted = [row for row in report.candidates if not is_full_precision(row.candidate)] or list(report.candidates)
+    refused = [row for row in wanted if not row.accepted]
     why = "; ".join(f"{row.id}: {row.reason}" for row in refused[:4]) or report.reason
     problem = BudgetError(
         "no candidate met what was asked for",
