@@ -1,0 +1,72 @@
+"""The values that calibration, placement, emission and the search hand to each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ..types import NodeId
+
+RangeMethod = Literal["minmax", "percentile", "mse", "entropy"]
+
+
+@dataclass(frozen=True)
+class Range:
+    """What an activation is taken to span: finite, ``low <= 0 <= high``. What lies outside saturates."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where Q/DQ goes for one kind of kernel, as data. A new policy is a table.
+
+    Attributes:
+        operators: operator types with constant weights that are quantized, with the weight axis that may have scales of its own:
+            {"Conv": 0, "MatMul": 1, ...}; for ``Gemm`` the axis is given for the untransposed weight and follows ``transB``.
+        activation_type: storage of activations. ``activation_symmetric``: zero point 0 (int8) or 128 (uint8).
+        weight_type: int8 always symmetric. ``weight_bits`` 7 keeps |w| <= 64: x86 without VNNI adds pairs of products in 16 bits.
+        per_channel: one weight scale a channel along the axis above; otherwise one a tensor.
+        quantize_outputs: whether what an operator puts out is quantized again behind it (an integer kernel needs its output scale).
+        absorbed: activation functions directly behind, read by nothing else, whose output takes the place of the operator's own.
+        bias: "int32" stores it with scale activation*weight, "float" leaves it alone.
+        residual_add: "float", "both" inputs quantized, or the "shortcut" alone, so that the main branch can fuse.
+        keep_depthwise_float: convolutions whose filters see one channel.
+        least_channels: operators with fewer input or output channels (products: K or N) stay float.
+    """
+
+    name: str
+    operators: dict[str, int]
+    activation_type: Literal["uint8", "int8"] = "uint8"
+    activation_symmetric: bool = False
+    weight_bits: Literal[7, 8] = 8
+    per_channel: bool = True
+    quantize_outputs: bool = True
+    absorbed: tuple[str, ...] = ("Relu", "Clip")
+    bias: Literal["int32", "float"] = "int32"
+    residual_add: Literal["float", "both", "shortcut"] = "float"
+    keep_depthwise_float: bool = True
+    least_channels: int = 1
+
+
+@dataclass(frozen=True)
+class QuantizedOperator:
+    """One operator that a placement quantizes: the plan that the emitter writes and that the search switches on and off.
+
+    Attributes:
+        activations: its input tensors that are quantized, one scale each.
+        weight: the initializer that is quantized along ``weight_axis`` (None: one scale).
+        bias: the initializer stored as int32, None where there is none or it stays float.
+        output: the tensor that is quantized behind it (behind the absorbed activation, where there is one); None: left float.
+        absorbed: NodeId of the activation function that became part of it.
+    """
+
+    node: NodeId
+    operator: str
+    activations: tuple[str, ...]
+    weight: str | None
+    weight_axis: int | None
+    bias: str | None
+    output: str | None
+    absorbed: NodeId | None = None
