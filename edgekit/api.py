@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import BudgetError, UsageError
+from .errors import BudgetError, DependencyError, UsageError
 from .model import model_path
 from .progress import Progress, Silent
 from .request import DeployRequest, parse_request
@@ -130,7 +130,8 @@ def _hand_over(outcome: Outcome, output: Path, install: str | Path | None, *, fo
 
     assert outcome.winner is not None
     progress.stage("writing the bundle")
-    report = replace(outcome.report, bundle=str(output))
+    drawing, not_drawn = _drawn(outcome.report)
+    report = replace(outcome.report, bundle=str(output), warnings=(*outcome.report.warnings, *not_drawn))
     write_bundle(
         output,
         report=report,
@@ -140,6 +141,7 @@ def _hand_over(outcome: Outcome, output: Path, install: str | Path | None, *, fo
         measurements=outcome.measurements,
         golden_inputs=outcome.golden.inputs,
         golden_outputs=outcome.golden.outputs,
+        drawing=drawing,
         force=force,
     )
     if install is not None:
@@ -147,6 +149,18 @@ def _hand_over(outcome: Outcome, output: Path, install: str | Path | None, *, fo
 
         install_bundle(output, Path(install))
     return report
+
+
+def _drawn(report: DeployReport) -> tuple[str | None, tuple[str, ...]]:
+    """The search as an SVG; or none, and the note that says why. Without a measurement there is nothing to draw."""
+    from .report.trail import draw_trail, has_trail
+
+    if not has_trail(report):
+        return None, ()
+    try:
+        return draw_trail(report), ()
+    except DependencyError as problem:  # the finished run is worth more than its drawing
+        return None, (f"the bundle has no drawing of the search: {problem.what} ({problem.hint or problem.why})",)
 
 
 def _nothing_met(report: DeployReport) -> BudgetError:

@@ -44,6 +44,9 @@ __all__ = [
     "check_bundle", "check_calibration", "check_output", "read_bundle", "read_measurements", "write_bundle",
 ]  # fmt: skip
 
+TRAIL = "evidence/trail.json"  # the steps of the search, in order
+TRAIL_SCHEMA = "edgekit.trail/1"
+DRAWING = "evidence/trail.svg"
 EXAMPLE = Path(__file__).with_name("bundle_example.py")
 _RESERVED_BYTES = 4 << 20  # of the manifest, for everything but the hashes of the calibration feeds
 _FEED_LISTS = ("fit", "held_out")  # of a calibration manifest: one hash per feed
@@ -59,6 +62,7 @@ def write_bundle(
     measurements: Mapping[str, Measurement | RunFailure] | None = None,
     golden_inputs: Mapping[str, Array] | None = None,
     golden_outputs: Mapping[str, Array] | None = None,
+    drawing: str | None = None,
     created: datetime | None = None,
     force: bool = False,
 ) -> Path:
@@ -73,6 +77,7 @@ def write_bundle(
         measurements: every sample of every measured candidate, by candidate id.
         golden_inputs: one synthetic feed, {name in the original model: array}; never the user's data.
         golden_outputs: what the artifact made of it, under the original names; with both the bundle gets ``run_example.py``.
+        drawing: the search as an SVG (see ``edgekit.report.trail``).
         created: when; now unless said.
         force: replace whatever folder stands at ``out``.
 
@@ -98,6 +103,11 @@ def write_bundle(
                 if not artifact.needs_device_build:  # a device build goes through the agent, which the example does without
                     _write(folder / "run_example.py", EXAMPLE.read_bytes())
         _write(folder / MEASUREMENTS, canonical(_measured(measurements)))
+        if report.trail:
+            steps = {"schema": TRAIL_SCHEMA, "steps": to_json(report.trail)}
+            _write(folder / TRAIL, _json_bytes(without_folders(steps, folders_named(request))))
+        if drawing is not None:
+            _write(folder / DRAWING, drawing.encode())
         _write(folder / "README.md", _readme(folder, report, runner_files).encode())
         bundle = Bundle(
             edgekit=metadata.version("edgekit-sdk"),

@@ -1,14 +1,16 @@
-"""Built candidates and models exported from PyTorch, kept for the next run. Measurements are never cached.
+"""Built candidates, models exported from PyTorch and statistics of activations, kept for the next run; never measurements.
 
 candidates/<key>/entry.json, files/...   written aside, hashed, renamed
 candidates/.locks/<key>                  one builder at a time, also across processes
 candidates/.in-use                       held by every run that uses an entry: ``clear`` must not pull it away
+ranges/<key>, <key>.partial              one file each, its sha256 in front; the second is what an interrupted run goes on from
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import logging
 import os
 import shutil
@@ -18,13 +20,14 @@ from pathlib import Path
 
 from .errors import IntegrityError, OutputError
 from .integrity import FileEntry, check_tree, is_sha256, read_json_file
-from .state import cache_dir, new_folder, private_dir, writing
+from .state import cache_dir, locked, new_folder, open_lock, private_dir, write_file, writing
 from .types import JSON, Artifact
 from .values import canonical, from_json, sha256_json, to_json
 
 _log = logging.getLogger(__name__)
 _ENTRY = "entry.json"
 _FILES = "files"
+_LOCKS = ".locks"
 _users: dict[Path, int] = {}  # {cache folder: open handle of its .in-use}, one per process, closed when it ends
 
 
@@ -39,11 +42,15 @@ class Entry:
 
 @dataclass(frozen=True)
 class Usage:
-    """What the cache of built candidates holds."""
+    """What the cache holds: ``n_entries`` built candidates and exported models, ``n_ranges`` statistics, finished or not.
+
+    ``path``: the folder of the candidates; ``size_bytes``: of everything.
+    """
 
     path: Path
     n_entries: int
     size_bytes: int
+    n_ranges: int = 0
 
 
 def get_or_build(key: JSON, build: Callable[[Path], Artifact]) -> tuple[Artifact, Path, bool]:
@@ -68,7 +75,7 @@ def get_or_build(key: JSON, build: Callable[[Path], Artifact]) -> tuple[Artifact
     root = _root()
     _mark_in_use(root)
     place = root / name
-    with _lock(root, name):
+    with locked(private_dir(root / _LOCKS) / name):
         artifact = _read(place, name)
         if artifact is not None:
             return artifact, place / _FILES, True
@@ -85,27 +92,34 @@ def get_or_build(key: JSON, build: Callable[[Path], Artifact]) -> tuple[Artifact
 
 
 def usage() -> Usage:
-    """How many candidates are kept, and their size on disk.
+    """How much is kept, and its size on disk.
 
     Raises:
         OutputError: the cache folder cannot be made or is not this user's.
     """
     root = _root()
     places = list(_entries(root))
-    return Usage(root, len(places), sum(_size_bytes(place) for place in places))
+    files = list(_range_files(_ranges_root()))
+    size_bytes = sum(map(_size_bytes, places)) + sum(map(_file_bytes, files))
+    return Usage(root, len(places), size_bytes, len(files))
 
 
 def _size_bytes(folder: Path) -> int:
     total = 0
     for parent, _, names in os.walk(folder):
-        for name in names:
-            with contextlib.suppress(FileNotFoundError):  # another run is writing or renaming it
-                total += (Path(parent) / name).lstat().st_size
+        total += sum(_file_bytes(Path(parent) / name) for name in names)
     return total
 
 
+def _file_bytes(path: Path) -> int:
+    try:
+        return path.lstat().st_size
+    except FileNotFoundError:  # another run is writing or renaming it
+        return 0
+
+
 def clear() -> Usage:
-    """Remove every built candidate; returns what was removed.
+    """Remove everything that is kept; returns what was removed.
 
     Raises:
         OutputError: another run is using the cache.
@@ -116,12 +130,66 @@ def clear() -> Usage:
         for place in _entries(root):
             with writing(place):
                 shutil.rmtree(place)
-        shutil.rmtree(root / ".locks", ignore_errors=True)
+        ranges = _ranges_root()
+        for path in _range_files(ranges):
+            with writing(path):
+                path.unlink()
+        for folder in (root, ranges):
+            shutil.rmtree(folder / _LOCKS, ignore_errors=True)
     return removed
+
+
+@contextlib.contextmanager
+def range_files(key: JSON) -> Iterator[tuple[Path, Path]]:
+    """Where the statistics that ``key`` describes are kept, and their unfinished state. No other process has the two meanwhile.
+
+    Raises:
+        OutputError: the cache cannot be written.
+    """
+    name = sha256_json(key)
+    _mark_in_use(_root())
+    root = _ranges_root()
+    with locked(private_dir(root / _LOCKS) / name):
+        yield root / name, root / f"{name}.partial"
+
+
+def write_hashed(path: Path, data: bytes) -> None:
+    """Write ``data`` so that :func:`read_hashed` notices whatever happens to it later."""
+    write_file(path, hashlib.sha256(data).hexdigest().encode() + b"\n" + data, mode=0o600)
+
+
+def read_hashed(path: Path) -> bytes | None:
+    """What :func:`write_hashed` wrote; None where there is nothing.
+
+    Raises:
+        IntegrityError: it is damaged.
+    """
+    try:
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as stream:
+            digest = stream.readline(65).rstrip(b"\n")
+            data: bytes = stream.read()
+    except FileNotFoundError:
+        return None
+    except OSError as problem:
+        raise IntegrityError(f"{path.name} cannot be read", why=problem.strerror or str(problem)) from problem
+    if hashlib.sha256(data).hexdigest().encode() != digest:
+        raise IntegrityError(f"{path.name} is not what was written")
+    return data
 
 
 def _root() -> Path:
     return private_dir(cache_dir() / "candidates").resolve()
+
+
+def _ranges_root() -> Path:
+    return private_dir(cache_dir() / "ranges").resolve()
+
+
+def _range_files(root: Path) -> Iterator[Path]:
+    """Whole statistics, unfinished ones, and what a killed run may have left half-written."""
+    for path in sorted(root.iterdir()):
+        if is_sha256(path.name.removesuffix(".partial")) or (path.name.startswith(".") and path.name.endswith(".tmp")):
+            yield path
 
 
 def _entries(root: Path) -> Iterator[Path]:
@@ -162,22 +230,10 @@ def _listing(artifact: Artifact, sizes: Mapping[str, int]) -> dict[str, FileEntr
     return {name: FileEntry(digest, sizes[name]) for name, digest in artifact.files.items()}
 
 
-@contextlib.contextmanager
-def _lock(root: Path, name: str) -> Iterator[None]:
-    with writing(root):
-        handle = _open(private_dir(root / ".locks") / name)
-    try:
-        with writing(root):
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
-
-
 def _mark_in_use(root: Path) -> None:
     if root not in _users:
         with writing(root):
-            _users[root] = _open(root / ".in-use")
+            _users[root] = open_lock(root / ".in-use")
             fcntl.flock(_users[root], fcntl.LOCK_SH)
 
 
@@ -195,7 +251,3 @@ def _alone(root: Path) -> Iterator[None]:
         yield
     finally:
         fcntl.flock(_users[root], fcntl.LOCK_SH)
-
-
-def _open(path: Path) -> int:
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)

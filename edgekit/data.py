@@ -23,12 +23,13 @@ from .values import sha256_json
 
 if TYPE_CHECKING:
     from .preprocess import Preprocess
-    from .types import JSON, TensorSpec
+    from .types import JSON, Samples, TensorSpec
 
 __all__ = ["CalibrationSet", "hash_feed", "open_calibration", "synthetic_feeds"]
 
 HELD_OUT_EVERY = 5  # 20 %
 MIN_HELD_OUT = 8
+FIRST_ROUND = 16  # feeds
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def open_calibration(
     source: Path | str | Callable[[], Iterable[Feed]] | Iterable[Feed],
     inputs: Sequence[TensorSpec],
     *,
-    samples: int | None = None,
+    samples: Samples | None = None,
     preprocess: Preprocess | Path | None = None,
 ) -> CalibrationSet:
     """Check all of ``source`` and split it.
@@ -65,7 +66,8 @@ def open_calibration(
     Args:
         source: see :mod:`edgekit.sources`. ``file.py:function`` must have been resolved by :func:`edgekit.coderef.load_function`.
         inputs: the model's inputs.
-        samples: use at most so many fit feeds, evenly spread; the held-out part stays as it is.
+        samples: use at most so many fit feeds, evenly spread; the held-out part stays as it is. "auto": all of them, evenly spread,
+            coarsely first, so that calibration may stop when it has seen enough.
         preprocess: for pictures, instead of the folder's ``preprocess.toml``.
 
     Raises:
@@ -73,14 +75,16 @@ def open_calibration(
             give the same feeds again.
         UsageError: ``samples`` below 1, or an unresolved code reference.
     """
-    if samples is not None and samples < 1:
+    if isinstance(samples, int) and samples < 1:
         raise UsageError("samples must be at least 1", why=f"it is {samples}")
     opened = open_source(source, inputs, preprocess=preprocess)
     survey = _survey(opened)
     _expect_the_same_again(opened, survey.hashes)
     fit, held_out = _split(survey.hashes)
-    if samples is not None and samples < len(fit):
+    if isinstance(samples, int) and samples < len(fit):
         fit = [fit[position * len(fit) // samples] for position in range(samples)]
+    rounds = _spread(fit) if samples == "auto" else [fit]
+    fit = [index for indices in rounds for index in indices]
     fit_hashes = [survey.hashes[index] for index in fit]
     held_out_hashes = [survey.hashes[index] for index in held_out]
     manifest = opened.describe() | {
@@ -94,9 +98,10 @@ def open_calibration(
         "held_out": held_out_hashes,
     }
     build = BuildData(
-        fit=_Part(opened, dict(zip(fit, fit_hashes, strict=True))),
+        fit=_Rounds([_Part(opened, {index: survey.hashes[index] for index in indices}) for indices in rounds]),
         held_out=_Part(opened, dict(zip(held_out, held_out_hashes, strict=True))),
         manifest_sha256=sha256_json(fit_hashes),
+        until_stable=samples == "auto",
     )
     hashes = frozenset(fit_hashes + held_out_hashes).union(*(survey.sample_hashes[index] for index in (*fit, *held_out)))
     return CalibrationSet(build, manifest, hashes, survey.ranges, survey.shapes)
@@ -164,6 +169,35 @@ def _split(hashes: Sequence[str]) -> tuple[list[int], list[int]]:
         [index for index, value in enumerate(hashes) if value not in held_out],
         [index for index, value in enumerate(hashes) if value in held_out],
     )
+
+
+def _spread(fit: Sequence[int]) -> list[list[int]]:
+    """The fit feeds in rounds, each evenly spread over all of them: at most 16, then those half-way between, and so on.
+
+    Data are often sorted by class, so that the first few would say little of the rest.
+    """
+    stride = 1
+    while stride * FIRST_ROUND < len(fit):
+        stride *= 2
+    rounds = [list(fit[::stride])]
+    while stride > 1:
+        rounds.append(list(fit[stride // 2 :: stride]))
+        stride //= 2
+    return rounds
+
+
+class _Rounds:
+    """Parts one after the other."""
+
+    def __init__(self, parts: Sequence[_Part]) -> None:
+        self._parts = parts
+
+    def __len__(self) -> int:
+        return sum(len(part) for part in self._parts)
+
+    def __iter__(self) -> Iterator[Feed]:
+        for part in self._parts:
+            yield from part
 
 
 class _Part:

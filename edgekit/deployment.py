@@ -12,11 +12,13 @@ from . import search
 from .baseline import BASELINE_KEY, compare_with_baseline, view_baseline
 from .building import Built, build, tool_versions
 from .errors import DeviceRunError
+from .explain import explain
 from .finalists import judge_all
 from .gates import Gates
 from .judging import FloatView, predictor
 from .plan import Planned, reference_plan
 from .refinement import Workshop, refine_all
+from .sparing import spare_all
 from .state import work_folder
 from .types import (
     JSON,
@@ -26,6 +28,7 @@ from .types import (
     DeployReport,
     Feed,
     Measurement,
+    NodeId,
     RunFailure,
     Site,
     Winner,
@@ -102,7 +105,9 @@ def execute(run: Run, started: float, progress: Progress) -> Outcome:
         setting = _setting(run, session, scratch, progress)
         view = search.look_at_float(setting, reference)
         compared = search.compare_all(setting, view, reference, built)
-        refine_all(Workshop(setting, view, run.model, run.data, request.threads), compared, budget)
+        workshop = Workshop(setting, view, run.model, run.data, request.threads)
+        refine_all(workshop, compared, budget)
+        trail = spare_all(workshop, compared, budget)
         baseline_view = view_baseline(setting, baseline) if baseline else None
         if not run.not_measured:
             extra = {BASELINE_KEY: baseline} if baseline else {}
@@ -110,6 +115,8 @@ def execute(run: Run, started: float, progress: Progress) -> Outcome:
         must_be_faster = request.objective == "latency" and not request.has_chosen_precision
         judged, n_compared = judge_all(setting, view, reference, compared, results, budget, must_be_faster=must_be_faster)
         rows = search.with_measurements(judged, results, reference.id, _floats(built)) | refused
+        needed = setting.gates.agreement_needed(labels=run.evaluation is not None)
+        rows = {key: _explained(row, needed, workshop.damage) for key, row in rows.items()}
         choice = search.decide(_in_order(run.planned, rows), results, request)
         winner = compared.built[choice.winner] if choice.winner else None
         golden, no_golden = _golden(run, predictor(session, winner.id, winner)) if winner else (NO_GOLDEN, ())
@@ -118,8 +125,19 @@ def execute(run: Run, started: float, progress: Progress) -> Outcome:
             beside_baseline = _baseline_report(run, (view, baseline_view), (reference, baseline), results, choice)
     measurements = {key: value for key, value in results.items() if isinstance(value, Measurement)}
     shapes = {name: list(array.shape) for name, array in feed.items()} if measurements else None
-    report = _report(run, choice, beside_baseline, n_compared, (*_warnings(choice), *no_golden), shapes, started)
+    report = _report(
+        run, choice, beside_baseline, n_compared, (*_warnings(choice), *no_golden), shapes, started, tuple(trail.steps)
+    )
     return Outcome(report, winner, measurements, golden)
+
+
+def _explained(row: CandidateReport, needed: float, damage: Mapping[str, Mapping[NodeId, float]]) -> CandidateReport:
+    """A candidate that does not hold the gates says what broke and what it would have gained."""
+    was_judged = row.stage in ("judged", "measured")
+    disagrees = row.agreement is not None and row.agreement.value < needed
+    if row.accepted or row.fidelity is None or not (was_judged or disagrees):
+        return row
+    return replace(row, explanation=explain(row, damage.get(row.id, {}), row.speedup_vs_reference))
 
 
 def _in_order(planned: Sequence[Planned], rows: Mapping[str, CandidateReport]) -> list[CandidateReport]:
@@ -215,6 +233,7 @@ def _report(
     warnings: tuple[str, ...],
     timed_input: dict[str, JSON] | None,
     started: float,
+    trail: tuple[dict[str, JSON], ...] = (),
 ) -> DeployReport:
     measured = any(row.stage == "measured" for row in choice.rows)
     winner = None
@@ -244,6 +263,7 @@ def _report(
         wall_s=time.monotonic() - started,
         peak_rss_bytes=peak_rss_bytes(),
         warnings=(*run.warnings, *warnings),
+        trail=trail,
     )
 
 

@@ -47,10 +47,12 @@ def judge_all(
     rows = dict(compared.refused)
     to_beat = _incumbent(compared, results) if must_be_faster else None
     ranks = {key: _rank(setting, compared, key, to_beat, results) for key in compared.built}
-    order = sorted(ranks, key=ranks.__getitem__)
+    waiting = sorted(ranks, key=ranks.__getitem__)
     scored = finalists = 0
-    for index, key in enumerate(order):
-        progress.advance(index, len(order), key)
+    while waiting:
+        key = _next(waiting, ranks, compared, rows)
+        waiting.remove(key)
+        progress.advance(len(ranks) - len(waiting) - 1, len(ranks), key)
         item, comparison, rank = compared.built[key], compared.comparisons[key], ranks[key][0]
         if key == reference.id:
             rows[key] = _judged_row(setting, item, judge_scored(view, setting.gates, view.score, comparison))
@@ -62,8 +64,27 @@ def judge_all(
             rows[key] = _judged(setting, view, item, comparison)
             scored += 1
             finalists += rank != FLOAT
-    progress.advance(len(order), len(order), "judged")
+    progress.advance(len(ranks), len(ranks), "judged")
     return rows, scored
+
+
+def _next(
+    waiting: list[str], ranks: Mapping[str, tuple[float, ...]], compared: Compared, rows: Mapping[str, CandidateReport]
+) -> str:
+    """The likeliest of those that are left.
+
+    What is no closer to float than one that was refused will hardly hold: a closer one comes first, so that the few evaluations are
+    not spent on many shades of the same.
+    """
+    refused_db = [
+        compared.comparisons[key].closeness_db
+        for key, row in rows.items()
+        if key in compared.comparisons and row.stage == "judged" and not row.accepted
+    ]
+    if refused_db and ranks[waiting[0]][0] == CAN_WIN:
+        closer = [key for key in waiting if ranks[key][0] == CAN_WIN and compared.comparisons[key].closeness_db > max(refused_db)]
+        return closer[0] if closer else waiting[0]
+    return waiting[0]
 
 
 def _incumbent(compared: Compared, results: Mapping[str, Measurement | RunFailure]) -> Measurement | None:

@@ -7,7 +7,7 @@ data that the build has not seen.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from .building import Built, build
@@ -21,7 +21,7 @@ from .types import RunFailure
 if TYPE_CHECKING:
     from .judging import FloatView
     from .model import Model
-    from .types import BuildData, Candidate
+    from .types import BuildData, Candidate, NodeId
 
 KEPT_ABOVE_DB = 0.1  # a smaller rise of the SQNR is a tie, and the simpler build stays
 
@@ -35,6 +35,7 @@ class Workshop:
     model: Model
     data: BuildData | None
     threads: int
+    damage: dict[str, dict[NodeId, float]] = field(default_factory=dict)  # by candidate: the share of error of its worst operators
 
 
 def refine_all(workshop: Workshop, compared: Compared, budget: Budget) -> None:
@@ -73,13 +74,24 @@ def _better(workshop: Workshop, compared: Compared, best: Built, candidate: Cand
         return best
     before_db, after_db = (compared.comparisons[item.id].closeness_db for item in (best, made))
     if after_db > before_db + KEPT_ABOVE_DB:
+        if best.planned.candidate.build_options:  # a step on the way, not what the target offered
+            _drop(workshop, compared, best, f"{made.id} is closer to float: {after_db:.1f} dB against {before_db:.1f} dB")
         return made
-    comparison = compared.comparisons.pop(made.id)
-    reason = f"no better than {best.id} on held-out data: SQNR {after_db:.1f} dB against {before_db:.1f} dB"
-    compared.refused[made.id] = with_evidence(row_of(made, stage="built", reason=reason), comparison, workshop.view)
-    del compared.built[made.id]
-    workshop.setting.session.close_worker(made.id)
+    _drop(workshop, compared, made, f"no better than {best.id} on held-out data: SQNR {after_db:.1f} dB against {before_db:.1f} dB")
     return best
+
+
+def _drop(workshop: Workshop, compared: Compared, item: Built, reason: str) -> None:
+    """Leaves a row with ``reason`` of a variant that is not worth measuring."""
+    comparison = compared.comparisons.pop(item.id)
+    compared.refused[item.id] = with_evidence(row_of(item, stage="built", reason=reason), comparison, workshop.view)
+    del compared.built[item.id]
+    workshop.setting.session.close_worker(item.id)
+
+
+def build_and_compare(workshop: Workshop, compared: Compared, like: Planned, candidate: Candidate) -> Built | None:
+    """A variant of a planned candidate, built and compared with float; None where it failed, which is a row of its own."""
+    return _made(workshop, compared, plan_one(like, workshop.model, candidate))
 
 
 def _made(workshop: Workshop, compared: Compared, planned: Planned) -> Built | None:

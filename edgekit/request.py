@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 from .coderef import is_reference
 from .errors import UnknownNameError, UsageError
 from .schemes import PRECISIONS
+from .types import Samples
 
 Percentile = Literal["p50", "p90", "p95", "p99", "mean"]
 Objective = Literal["latency", "energy", "size"]
@@ -70,7 +71,7 @@ class DeployRequest:
     objective: Objective = "latency"
     baseline: str | None = None
     shape: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    samples: int | None = None
+    samples: Samples | None = None
     threads: int = 1
     budget_s: float | None = None
     eval_on: EvalOn = "host"
@@ -91,7 +92,7 @@ class DeployRequest:
             raise UsageError(
                 f"--max-drop {self.max_drop} allows to lose the whole metric", hint="write a percentage below 100%, for example 1%"
             )
-        if self.samples is not None:
+        if self.samples is not None and self.samples != "auto":
             _at_least("--samples", self.samples, 1)
         if self.min_agreement is not None and not 0 <= self.min_agreement <= 1:
             raise UsageError(f"--min-agreement {self.min_agreement:g} is not between 0 and 1", hint="write it as 0.98 or 98%")
@@ -179,6 +180,17 @@ def parse_duration(value: Any) -> float:
     return float(match[1]) * _SECONDS[match[2] or "s"]
 
 
+def parse_samples(value: Any) -> Samples:
+    """``"200"`` or 200: at most so many samples; ``"auto"``: as many as it takes until the ranges are stable."""
+    if value == "auto":
+        return "auto"
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,18}", value):
+        return int(value)
+    if type(value) is not int:
+        raise _unreadable("--samples", value, "a whole number, or auto")
+    return value
+
+
 def parse_shape(value: Any) -> dict[str, tuple[int, ...]]:
     """``"n=1x3x48x320"``, several of them in a list, or a table ``{n = [1, 3, 48, 320]}``. ``"n="`` is a scalar."""
     items: list[tuple[str, Any]] = [("", None)]
@@ -235,8 +247,9 @@ def _plain(option: str, kind: type) -> Any:
 _KINDS = {int: "whole number", str: "text"}
 _TEXTS = ("model", "device", "calib", "eval", "metric", "precision", "objective", "baseline", "eval_on")
 _PARSERS: dict[str, Any] = {
+    "samples": parse_samples,
     **{name: _plain(name, str) for name in _TEXTS},
-    **{name: _plain(name, int) for name in ("samples", "threads")},
+    "threads": _plain("threads", int),
     "target": parse_targets,
     "max_drop": parse_drop,
     "min_agreement": parse_fraction,

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from .request import DeployRequest
 
 
-BUILDING, REFINING = 0.5, 0.65  # of the budget; the rest is for measuring and evaluating
+BUILDING, REFINING, SPARING = 0.4, 0.5, 0.75  # of the budget; the rest is for measuring and evaluating
 
 
 class Budget:

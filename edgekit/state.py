@@ -151,10 +151,10 @@ def work_folder() -> Iterator[Path]:
     What a killed run left is removed by the next one: a live run holds a lock beside its folder, and the kernel drops it.
     """
     root = private_dir(cache_dir() / "work")
-    with writing(root), _locked(root / ".lock"):  # nobody sweeps between the making of a run's folder and its lock
+    with writing(root), locked(root / ".lock"):  # nobody sweeps between the making of a run's folder and its lock
         _sweep(root)
         run = Path(tempfile.mkdtemp(prefix="run.", dir=root))
-        lock = _open_lock(run / "lock")
+        lock = open_lock(run / "lock")
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         scratch = run / "scratch"
         scratch.mkdir(mode=0o700)
@@ -168,7 +168,7 @@ def work_folder() -> Iterator[Path]:
 def _sweep(root: Path) -> None:
     for run in list(root.glob("run.*")):
         try:
-            lock = _open_lock(run / "lock", os.O_RDWR)
+            lock = open_lock(run / "lock", os.O_RDWR)
         except FileNotFoundError:  # killed before it had one
             shutil.rmtree(run, ignore_errors=True)
             continue
@@ -185,14 +185,22 @@ def _sweep(root: Path) -> None:
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    lock = _open_lock(path)
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock file ``path`` (made where it is missing) as soon as no other process does; the kernel drops a killed one's.
+
+    Raises:
+        OutputError: it cannot be made, or the file system has no locks.
+    """
+    with writing(path):
+        lock = open_lock(path)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        with writing(path):
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield
     finally:
         os.close(lock)
 
 
-def _open_lock(path: Path, flags: int = os.O_RDWR | os.O_CREAT) -> int:
+def open_lock(path: Path, flags: int = os.O_RDWR | os.O_CREAT) -> int:
+    """A handle on the lock file ``path``, which is no link and this user's alone; the caller locks and closes it."""
     return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from .errors import EdgekitError, UnknownNameError, UsageError
 from .schemes import Scalar
-from .types import JSON, Artifact, BuildData, Candidate, Reject, Runner, Site
+from .types import JSON, Artifact, BuildData, Candidate, NodeId, Reject, Runner, Site
 
 if TYPE_CHECKING:
     from .model import Model
+    from .quantize.types import Sparable
 
 GROUP = "edgekit.targets"
 REFERENCE = "onnx"  # ONNX Runtime float32 is what every speed and quality is compared with
@@ -67,6 +68,24 @@ class Refining(Protocol):
         """Build options to try on top of ``candidate``, likeliest first; each is kept only if the held-out error falls.
 
         Every one costs a build, so there are few. Empty where nothing is known to help.
+        """
+        ...
+
+
+@runtime_checkable
+class Sparing(Protocol):
+    """What a target may offer besides: which operators a candidate quantizes, so that the search can keep some of them in float."""
+
+    def sparable(self, model: Model, candidate: Candidate, site: Site) -> Sparable | None:
+        """What building ``candidate`` would quantize, and how; None where there is nothing to choose."""
+        ...
+
+    def operator_seconds(self, model: Model, folder: Path, artifact: Artifact, layers: JSON) -> dict[NodeId, float]:
+        """Seconds an inference that each operator takes.
+
+        Args:
+            folder: where the artifact's files lie on this machine.
+            layers: what the device side's ``layers()`` told.
         """
         ...
 

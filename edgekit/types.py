@@ -24,6 +24,7 @@ else:
 JSON = Any  # a value of plain JSON types
 NodeId = str  # name of a node's first output in the normalised ONNX; never a node name, never a vendor's name
 Feed = Mapping[str, "Array"]  # {input name: array}, batch axis included: one predict call
+Samples = int | Literal["auto"]  # how many calibration feeds to use: at most so many, or until the ranges are stable
 DeviceKind = Literal["real", "emulated", "stand-in"]
 Stage = Literal["rejected", "built", "judged", "measured"]
 
@@ -50,12 +51,14 @@ class Feeds(Protocol):
 class BuildData:
     """What a target may look at while it builds: never labels, never evaluation data.
 
-    ``manifest_sha256`` identifies the fit feeds (their hashes in order) for cache keys.
+    ``manifest_sha256`` identifies the fit feeds (their hashes in order) for cache keys. ``until_stable``: the fit feeds come evenly
+    spread over the data, coarsely first, and calibration may stop when more of them would not move the ranges.
     """
 
     fit: Feeds
     held_out: Feeds
     manifest_sha256: str
+    until_stable: bool = False
 
 
 # ---------------------------------------------------------------- hardware
@@ -314,7 +317,10 @@ class Fidelity:
 # ---------------------------------------------------------------- the verdict
 @dataclass(frozen=True)
 class CandidateReport:
-    """One row of the verdict. ``accepted``: it holds every gate; ``reason``: why it is refused, or right but not taken."""
+    """One row of the verdict. ``accepted``: it holds every gate; ``reason``: why it is refused, or right but not taken.
+
+    ``explanation``: of a refused one, what broke (the operators with most of the error, slices) and what it would have gained.
+    """
 
     id: str
     target: str
@@ -338,6 +344,7 @@ class CandidateReport:
     peak_memory_bytes: int | None = None
     load_s: float | None = None
     provenance: dict[str, JSON] = field(default_factory=dict)
+    explanation: str = ""
 
 
 @dataclass(frozen=True)
@@ -366,7 +373,8 @@ class BaselineReport:
 class DeployReport:
     """The document that ``deploy --json`` prints and a bundle keeps (``edgekit.deploy/1``).
 
-    ``timed_input``: the shape of each input that the latencies belong to, None when nothing was measured.
+    ``timed_input``: the shape of each input that the latencies belong to, None when nothing was measured. ``trail``: what the search
+    for operators that stay in float tried, in order: {"step", "candidate", "what", and what was found}.
     """
 
     model: dict[str, JSON]
@@ -387,6 +395,7 @@ class DeployReport:
     wall_s: float
     peak_rss_bytes: int | None
     warnings: tuple[str, ...] = ()
+    trail: tuple[dict[str, JSON], ...] = ()
     schema: str = "edgekit.deploy/1"
 
     def row(self, candidate_id: str) -> CandidateReport:

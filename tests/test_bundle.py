@@ -67,6 +67,18 @@ def test_every_file_is_listed_and_the_bundle_is_whole(shared: Path) -> None:
     assert len((shared / "README.md").read_text().splitlines()) == 5
 
 
+def test_the_drawing_and_the_steps_of_the_search_are_evidence(tmp_path: Path) -> None:
+    steps = ({"step": 1, "what": "built", "candidate": FLOAT.id, "outcome": f"read from {Path.cwd()}/data"},)
+    report = replace(full_report(), trail=steps)
+    out = small_bundle(tmp_path / "out", tmp_path / "work", report=report, drawing="<svg>µ</svg>")
+    assert {"evidence/trail.svg", "evidence/trail.json"} < set(check_bundle(out).bundle.files)
+    assert (out / "evidence" / "trail.svg").read_text(encoding="utf-8") == "<svg>µ</svg>"
+    written = json.loads((out / "evidence" / "trail.json").read_text())
+    assert written["schema"] == "edgekit.trail/1"
+    assert written["steps"][0]["candidate"] == FLOAT.id
+    assert str(Path.cwd()) not in json.dumps(written)
+
+
 def test_the_manifest_keeps_request_provenance_and_evidence(shared: Path) -> None:
     read = read_bundle(shared)
     assert read.request() == request()

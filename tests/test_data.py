@@ -191,6 +191,22 @@ def test_samples_caps_the_fit_part_evenly():
     assert isinstance(failure(feeds(50), samples=0), UsageError)
 
 
+@pytest.mark.parametrize("n", [40, 79, 80, 81, 100, 1000])
+def test_samples_auto_spreads_all_fit_feeds_coarsely_first(n):
+    data = open_calibration(feeds(n), ONE, samples="auto")
+    plain = open_calibration(feeds(n), ONE)
+    assert data.build.until_stable
+    assert not plain.build.until_stable
+    order = [plain.manifest["fit"].index(value) for value in data.manifest["fit"]]
+    assert [hash_feed(feed) for feed in data.build.fit] == data.manifest["fit"]
+    assert len(data.build.fit) == len(order)
+    assert sorted(order) == list(range(len(plain.build.fit)))
+    first = order[:9]
+    assert first == sorted(first)
+    assert first[-1] >= len(order) / 2
+    assert data.manifest["samples"] == "auto"
+
+
 def test_a_folder_sorted_by_class_is_not_split_by_class():
     data = open_calibration(
         [{"x": np.array([[index, index // 20]], np.float32)} for index in range(100)], (TensorSpec("x", "float32", (1, 2)),)

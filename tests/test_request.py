@@ -140,7 +140,9 @@ def test_defaults_and_round_trip() -> None:
     )  # fmt: skip
     assert full.samples == 100
     assert full.budget_s == 120.0
-    for request in (plain, full):
+    auto = parse_request({"model": "m.onnx", "samples": "auto"})
+    assert auto.samples == "auto"
+    for request in (plain, full, auto):
         assert from_json(DeployRequest, to_json(request)) == request
 
 
@@ -165,6 +167,7 @@ def test_any_request_survives_json(request_: DeployRequest) -> None:
     ("option", "value"),
     [
         ("precision", "int7"), ("objective", "speed"), ("eval_on", "cloud"), ("threads", 0), ("samples", "-3"), ("samples", 0),
+        ("samples", "some"), ("samples", True), ("samples", 1.5),
         ("budget", "1e999s"), ("max_drop", "1e999%"), ("max_latency", "1e999ms"),
         ("min_agreement", "120%"), ("threads", 1.5), ("threads", 1025),
         ("max_drop", "100%"), ("max_drop", "200%"), ("device", 3), ("budget", "soon"), ("treads", 2),

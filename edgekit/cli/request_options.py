@@ -90,7 +90,12 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
     "shape": click.option(
         "--shape", metavar="N=1x3x48x320", multiple=True, help="Fix the shape of an input; may be given several times."
     ),
-    "samples": click.option("--samples", metavar="N", type=int, help="Use at most N samples of --calib.  [default: all]"),
+    "samples": click.option(
+        "--samples",
+        metavar="N",
+        help="Use at most N samples of --calib, or auto: edgekit's own calibration stops when more of them would not move the "
+        "ranges.  [default: all]",
+    ),
     "threads": click.option(
         "--threads", metavar="N", type=int, help="Threads of the runtime, for every candidate alike; at most 1024.  [default: 1]"
     ),

@@ -37,6 +37,11 @@ def quantized_by(proto: onnx.ModelProto) -> str | None:
     return "integer weights" if any(_casts_integer_weights(graph) for graph in all_graphs(proto)) else None
 
 
+def has_qdq(graph: onnx.GraphProto) -> bool:
+    """Whether the main graph has Q/DQ of its own: somebody has placed it with care, in training perhaps."""
+    return any(node.op_type in _QDQ for node in graph.node)
+
+
 def _casts_integer_weights(graph: onnx.GraphProto) -> bool:
     """int8 weight -> Cast -> (Sub of a zero point ->) Mul by a stored scale.
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from .types import Content, Finding, Inspection, Layer
+from .types import Content, Finding, Inspection, Layer, RangeTable, TensorRanges
 
 if TYPE_CHECKING:
     import onnx
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ..model import Model
     from ..targets import Target
 
-__all__ = ["Content", "Finding", "Inspection", "Layer", "find_compression", "inspect_model"]
+__all__ = ["Content", "Finding", "Inspection", "Layer", "RangeTable", "TensorRanges", "find_compression", "inspect_model"]
 
 
 def inspect_model(model: Model, *, targets: Sequence[Target] = ()) -> Inspection:

@@ -68,8 +68,40 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class TensorRanges:
+    """What one activation spans.
+
+    Attributes:
+        count: finite values seen; ``n_nonfinite``: infinities and NaN.
+        seen: the least and the greatest finite value; None where there was none.
+        ranges: {method: (low, high)}, what it would be quantized over; contains zero. None where nothing was seen.
+    """
+
+    tensor: str
+    count: int
+    n_nonfinite: int
+    seen: tuple[float, float] | None
+    ranges: dict[str, tuple[float, float] | None]
+
+
+@dataclass(frozen=True)
+class RangeTable:
+    """Ranges of activations on ``n_feeds`` calibration feeds, and how much they can be relied on.
+
+    ``calibration``: see :func:`edgekit.quantize.stability.calibration_report`.
+    """
+
+    n_feeds: int
+    tensors: tuple[TensorRanges, ...]
+    calibration: dict[str, JSON]
+
+
+@dataclass(frozen=True)
 class Inspection:
-    """What is in a model, how it was compressed where that can be seen, and what cannot be told."""
+    """What is in a model, how it was compressed where that can be seen, and what cannot be told.
+
+    ``ranges``: of its activations, where calibration data were given and this was asked for.
+    """
 
     fingerprint: str
     format: str
@@ -81,4 +113,5 @@ class Inspection:
     content: Content
     findings: tuple[Finding, ...]
     cannot_tell: tuple[str, ...]
+    ranges: RangeTable | None = None
     schema: str = "edgekit.inspect/1"

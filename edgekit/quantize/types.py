@@ -26,13 +26,17 @@ class Placement:
         operators: operator types with constant weights that are quantized, with the weight axis that may have scales of its own:
             {"Conv": 0, "MatMul": 1, ...}; for ``Gemm`` the axis is given for the untransposed weight and follows ``transB``.
         activation_type: storage of activations. ``activation_symmetric``: zero point 0 (int8) or 128 (uint8).
-        weight_type: int8 always symmetric. ``weight_bits`` 7 keeps |w| <= 64: x86 without VNNI adds pairs of products in 16 bits.
+        weight_type: storage of weights, always symmetric: zero point 0 (int8) or 128 (uint8). ``weight_bits`` 7 keeps |w| <= 64:
+            x86 without VNNI adds pairs of products in 16 bits.
         per_channel: one weight scale a channel along the axis above; otherwise one a tensor.
         quantize_outputs: whether what an operator puts out is quantized again behind it (an integer kernel needs its output scale).
+        float_outputs: operator types whose integer kernel can put out float. Their output is quantized only where every reader
+            quantizes it anyway: that costs no precision, and saves the way over float.
         absorbed: activation functions directly behind, read by nothing else, whose output takes the place of the operator's own.
         bias: "int32" stores it with scale activation*weight, "float" leaves it alone.
         residual_add: "float", "both" inputs quantized, or the "shortcut" alone, so that the main branch can fuse.
         keep_depthwise_float: convolutions whose filters see one channel.
+        guard_floats: keep the runtime from quantizing what was left in float between two quantized tensors (see ``float_guard``).
         least_channels: operators with fewer input or output channels (products: K or N) stay float.
     """
 
@@ -40,13 +44,16 @@ class Placement:
     operators: dict[str, int]
     activation_type: Literal["uint8", "int8"] = "uint8"
     activation_symmetric: bool = False
+    weight_type: Literal["int8", "uint8"] = "int8"
     weight_bits: Literal[7, 8] = 8
     per_channel: bool = True
     quantize_outputs: bool = True
+    float_outputs: tuple[str, ...] = ()
     absorbed: tuple[str, ...] = ("Relu", "Clip")
     bias: Literal["int32", "float"] = "int32"
     residual_add: Literal["float", "both", "shortcut"] = "float"
     keep_depthwise_float: bool = True
+    guard_floats: bool = False
     least_channels: int = 1
 
 
@@ -54,10 +61,13 @@ class Placement:
 class QuantizedOperator:
     """One operator that a placement quantizes: the plan that the emitter writes and that the search switches on and off.
 
+    A residual ``Add`` is one without a weight.
+
     Attributes:
         activations: its input tensors that are quantized, one scale each.
         weight: the initializer that is quantized along ``weight_axis`` (None: one scale).
         bias: the initializer stored as int32, None where there is none or it stays float.
+        bias_add: NodeId of the ``Add`` behind a ``MatMul`` that adds this bias and became part of it.
         output: the tensor that is quantized behind it (behind the absorbed activation, where there is one); None: left float.
         absorbed: NodeId of the activation function that became part of it.
     """
@@ -70,3 +80,37 @@ class QuantizedOperator:
     bias: str | None
     output: str | None
     absorbed: NodeId | None = None
+    bias_add: NodeId | None = None
+
+
+@dataclass(frozen=True)
+class Quantizable:
+    """An operator that can be quantized. ``dynamic``: activations take their range from each value, and the output stays float."""
+
+    operator: QuantizedOperator
+    dynamic: bool = False
+
+    @property
+    def node(self) -> NodeId:
+        return self.operator.node
+
+    @property
+    def rounded_output(self) -> str | None:
+        """The tensor that is quantized behind it, if there is one."""
+        return None if self.dynamic else self.operator.output
+
+
+@dataclass(frozen=True)
+class Sparable:
+    """What a target quantizes for a candidate, so that the search can choose what of it stays in float.
+
+    Attributes:
+        items: the operators, in graph order.
+        calibrated: the tensors whose statistics their ranges come from; empty where all are dynamic.
+        range_methods: what the candidate's scheme may choose among; empty where the target has ranges of its own.
+    """
+
+    placement: Placement
+    items: tuple[Quantizable, ...]
+    calibrated: tuple[str, ...] = ()
+    range_methods: tuple[RangeMethod, ...] = ()

@@ -14,7 +14,7 @@ from .paragraph import say
 from .text import NOT_MEASURED, listing, one_line, size
 
 if TYPE_CHECKING:
-    from ..inspect.types import Content, Inspection
+    from ..inspect.types import Content, Inspection, RangeTable
     from ..types import TensorSpec
 
 SHOWN_LAYERS = 8
@@ -43,6 +43,8 @@ def print_inspection(inspection: Inspection, console: Console) -> None:
     for note in inspection.notes:
         say(console, f"note: {note}", hanging=2)
     _print_findings(inspection, console)
+    if inspection.ranges is not None:
+        _print_ranges(inspection.ranges, console)
 
 
 def _print_tensors(role: str, specs: Sequence[TensorSpec], console: Console) -> None:
@@ -76,6 +78,33 @@ def _print_findings(inspection: Inspection, console: Console) -> None:
             say(console, f"{prefix}: {worth}", indent=2, hanging=4)
     for sentence in inspection.cannot_tell:
         say(console, f"cannot be told: {sentence}", style="dim", hanging=2)
+
+
+def _print_ranges(ranges: RangeTable, console: Console) -> None:
+    """A row for each tensor: what was seen, and what each method would quantize it over."""
+    methods = list(ranges.tensors[0].ranges) if ranges.tensors else []
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, collapse_padding=True)
+    table.add_column("activation", overflow="fold")
+    for heading in ("min", "max", *(method for method in methods if method != "minmax")):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in ranges.tensors:
+        seen = [f"{end:.4g}" for end in row.seen] if row.seen is not None else [NOT_MEASURED] * 2
+        spans = [_span(row.ranges[method]) for method in methods if method != "minmax"]
+        table.add_row(Text(one_line(row.tensor)), *map(Text, (*seen, *spans)))
+    console.print(table)
+    found = ranges.calibration
+    say(
+        console,
+        f"{ranges.n_feeds} calibration samples; {found['n_unstable']} of {found['n_tensors']} ranges move by over "
+        f"{found['tolerance']:.0%} when every other sample is left out",
+        hanging=2,
+    )
+    for warning in found["warnings"]:
+        say(console, f"warning: {warning}", hanging=2)
+
+
+def _span(ends: tuple[float, float] | None) -> str:
+    return NOT_MEASURED if ends is None else f"{ends[0]:.4g} ... {ends[1]:.4g}"
 
 
 def count(value: int) -> str:

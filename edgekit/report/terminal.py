@@ -170,6 +170,8 @@ def _print_refusals(report: DeployReport, console: Console) -> None:
                 )
                 limited = ", limited by its resolution" if part.resolution_limited else ""
                 say(console, f"slice {name}: {numbers}{limited}", indent=2, hanging=4)
+        if row.explanation:
+            say(console, row.explanation, indent=2, hanging=4)
         if row.fidelity.suspicious:
             say(console, f"suspicious: {row.fidelity.suspicious}", indent=2, hanging=4, style="yellow")
 

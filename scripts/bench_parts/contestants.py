@@ -32,11 +32,13 @@ LONGEST_REASON = 240
 
 @dataclass(frozen=True)
 class Peer:
-    """Another tool's default recipe. ``recipes``: of peer_recipes; the second is tried where the first raises, and that is said."""
+    """Another tool's recipe. ``recipes``: of ``module``; the second is tried where the first raises, and that is said."""
 
     name: str
     target: str
     recipes: tuple[str, ...]
+    module: str = "peer_recipes"
+    maker: Maker = "peer"
 
 
 PEERS = (
@@ -105,24 +107,25 @@ def build_peer(peer: Peer, model: Model, given: Path, calibration: Path, site: S
     try:
         get_target(peer.target)
     except UnknownNameError as problem:
-        return Contestant(peer.name, "peer", fails=f"there is nothing to run it with: {problem.what}")
+        return Contestant(peer.name, peer.maker, fails=f"there is nothing to run it with: {problem.what}")
     reasons: list[str] = []
     for recipe in peer.recipes:
         out = scratch / recipe
         out.mkdir()
-        made = _run(recipe, given, calibration, out)
+        made = run_recipe(peer.module, recipe, given, calibration, out)
         if "fails" not in made:
             precision = made["options"].get("inference_precision")
             detail = f"runs in {precision}" if precision else ""
             if reasons:
                 detail = f"after quant_pre_process; without it: {reasons[0]}"
-            return Contestant(peer.name, "peer", _wrap(peer.target, model, made, out, site), detail=detail)
+            return Contestant(peer.name, peer.maker, _wrap(peer.target, model, made, out, site), detail=detail)
         reasons.append(made["fails"])
-    return Contestant(peer.name, "peer", fails="; after quant_pre_process: ".join(reasons))
+    return Contestant(peer.name, peer.maker, fails="; after quant_pre_process: ".join(reasons))
 
 
-def _run(recipe: str, model: Path, calibration: Path, out: Path) -> dict[str, Any]:
-    command = [sys.executable, "-m", "bench_parts.peer_recipes", recipe, str(model), str(calibration), str(out)]
+def run_recipe(module: str, recipe: str, model: Path, calibration: Path, out: Path) -> dict[str, Any]:
+    """What the recipe says that it made; ``fails`` says why there is nothing."""
+    command = [sys.executable, "-m", f"bench_parts.{module}", recipe, str(model), str(calibration), str(out)]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
     try:
         done = subprocess.run(

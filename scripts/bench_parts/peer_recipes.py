@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,12 +19,13 @@ import numpy as np
 
 Feed = dict[str, Any]
 Made = dict[str, Any]
+Recipe = Callable[[Path, Path, Path], Made]
 
 
-def main() -> None:
+def main(recipes: Mapping[str, Recipe]) -> None:
     sys.excepthook = _say_why
     recipe, model, calibration, out = sys.argv[1], *map(Path, sys.argv[2:5])
-    print(json.dumps(RECIPES[recipe](model, calibration, out)))
+    print(json.dumps(recipes[recipe](model, calibration, out)))
 
 
 def _say_why(kind: type[BaseException], problem: BaseException, trace: TracebackType | None) -> None:
@@ -53,8 +54,8 @@ def onnxruntime_static(model: Path, calibration: Path, out: Path) -> Made:
         def get_next(self) -> Feed | None:
             return next(self._feeds, None)
 
-    quantize_static(_prepared(model, out), out / "model.onnx", Reader())
-    return _onnx(out)
+    quantize_static(prepared(model, out), out / "model.onnx", Reader())
+    return onnx_file(out)
 
 
 def onnxruntime_dynamic_int8(model: Path, _: Path, out: Path) -> Made:
@@ -66,11 +67,11 @@ def onnxruntime_dynamic_uint8(model: Path, _: Path, out: Path) -> Made:
 
 
 def onnxruntime_dynamic_int8_prepared(model: Path, _: Path, out: Path) -> Made:
-    return _onnxruntime_dynamic(_prepared(model, out), out, "QInt8")
+    return _onnxruntime_dynamic(prepared(model, out), out, "QInt8")
 
 
 def onnxruntime_dynamic_uint8_prepared(model: Path, _: Path, out: Path) -> Made:
-    return _onnxruntime_dynamic(_prepared(model, out), out, "QUInt8")
+    return _onnxruntime_dynamic(prepared(model, out), out, "QUInt8")
 
 
 def _onnxruntime_dynamic(model: Path, out: Path, weight_type: str) -> Made:
@@ -78,19 +79,19 @@ def _onnxruntime_dynamic(model: Path, out: Path, weight_type: str) -> Made:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     quantize_dynamic(model, out / "model.onnx", weight_type=QuantType[weight_type])
-    return _onnx(out)
+    return onnx_file(out)
 
 
-def _prepared(model: Path, out: Path) -> Path:
+def prepared(model: Path, out: Path) -> Path:
     """After ``quant_pre_process``; its symbolic shape inference needs a package that onnxruntime does not require."""
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    prepared = out / "prepared.onnx"
-    quant_pre_process(model, prepared, skip_symbolic_shape=True)
-    return prepared
+    path = out / "prepared.onnx"
+    quant_pre_process(model, path, skip_symbolic_shape=True)
+    return path
 
 
-def _onnx(out: Path) -> Made:
+def onnx_file(out: Path) -> Made:
     (out / "prepared.onnx").unlink(missing_ok=True)
     return {"entry": "model.onnx", "options": {"graph_optimization": "all"}}
 
@@ -98,27 +99,27 @@ def _onnx(out: Path) -> Made:
 # ---------------------------------------------------------------- OpenVINO, NNCF
 def openvino_default(model: Path, _: Path, out: Path) -> Made:
     """``convert_model``, ``save_model``, and no hint: the runtime chooses the precision."""
-    ov = _openvino()
-    return _ir(ov, ov.convert_model(model), out)
+    ov = openvino_package()
+    return ir_files(ov, ov.convert_model(model), out)
 
 
 def nncf_default(model: Path, calibration: Path, out: Path) -> Made:
     """``nncf.quantize`` with its defaults on the converted model."""
-    ov = _openvino()
+    ov = openvino_package()
     import nncf
 
     converted = ov.convert_model(model)
-    return _ir(ov, nncf.quantize(converted, nncf.Dataset(list(feeds(calibration)))), out)
+    return ir_files(ov, nncf.quantize(converted, nncf.Dataset(list(feeds(calibration)))), out)
 
 
-def _openvino() -> Any:
+def openvino_package() -> Any:
     sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # a benchmark reports its use to nobody
     import openvino
 
     return openvino
 
 
-def _ir(ov: Any, converted: Any, out: Path) -> Made:
+def ir_files(ov: Any, converted: Any, out: Path) -> Made:
     """Writes the IR, and tells what compiling it without any hint comes to."""
     path = out / "model.xml"
     ov.save_model(converted, path)
@@ -147,4 +148,4 @@ RECIPES = {
 }
 
 if __name__ == "__main__":
-    main()
+    main(RECIPES)

@@ -16,7 +16,7 @@ from edgekit.values import from_json, to_json
 SCHEMA = "edgekit.bench-tasks/1"
 TARGETS = ("onnx", "openvino")
 AUTO = "auto"
-Maker = Literal["reference", "edgekit", "peer"]
+Maker = Literal["reference", "edgekit", "peer", "hand"]
 
 
 @dataclass(frozen=True)

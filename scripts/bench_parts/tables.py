@@ -22,7 +22,7 @@ that reaches the gate is enough. A deploy to auto comes last and finds in the ca
 def document(found: Document) -> list[str]:
     parts = [*INTRODUCTION, "", *_summary(found), "", *_means(found), "", *_promises(found)]
     for result in found.tasks:
-        parts += ["", *_task(result)]
+        parts += ["", *task_tables(result)]
     return parts
 
 
@@ -96,7 +96,7 @@ def _marked(verdict: str) -> str:
 
 
 # ---------------------------------------------------------------- one task
-def _task(result: TaskResult) -> list[str]:
+def task_tables(result: TaskResult) -> list[str]:
     taken = result.taken
     versions = ", ".join(f"{name} {version}" for name, version in taken.versions.items())
     reference = _named(result, REFERENCE)

@@ -120,7 +120,7 @@ def run_task(task: Task, budget_s: float, scratch: Path, progress: Progress, *, 
         deployed = deploy_to(target, task, bundle, budget_s, progress)
         deploys.append(deployed)
         if deployed.winner is not None:
-            _enter(entered, deployed, contestants.from_bundle(bundle, site))
+            enter(entered, deployed, contestants.from_bundle(bundle, site))
     if peers:
         for made in build_peers(task, model, site, scratch, progress):
             entered[made.name] = made
@@ -129,8 +129,7 @@ def run_task(task: Task, budget_s: float, scratch: Path, progress: Progress, *, 
     float_outputs.mkdir()
     feed = timed_feed(next(iter(task.calibration())), model.inputs)
     measured = measuring.measure(tuple(entered.values()), task.evaluate, task.third, feed, float_outputs, progress)
-    taken = _taken(facts.cpu_features, budget_s)
-    result = TaskResult(task.name, measured.metric, taken, tuple(deploys), measured.rows)
+    result = TaskResult(task.name, measured.metric, taken(facts.cpu_features, budget_s), tuple(deploys), measured.rows)
     return _with_auto(result, measured)
 
 
@@ -170,7 +169,7 @@ def _deployed(target: str, report: DeployReport, wall_s: float) -> Deployed:
     )
 
 
-def _enter(entered: dict[str, Contestant], deployed: Deployed, built: Built) -> None:
+def enter(entered: dict[str, Contestant], deployed: Deployed, built: Built) -> None:
     """Adds a winner; what several deploys chose is measured once, and float where they kept that."""
     options = {**deployed.build_options, **deployed.run_options}
     detail = ", ".join(f"{key}={value}" for key, value in options.items())
@@ -202,7 +201,7 @@ def _with_auto(result: TaskResult, measured: measuring.Measured) -> TaskResult:
     return replace(result, best_single=best.name, auto_against_best=measured.ratio(best.name, auto.name))
 
 
-def _taken(features: tuple[str, ...], budget_s: float) -> Taken:
+def taken(features: tuple[str, ...], budget_s: float) -> Taken:
     versions = {"Python": platform.python_version()}
     for name in PACKAGES:
         with contextlib.suppress(metadata.PackageNotFoundError):

@@ -23,12 +23,13 @@ class Content:
     """What could be quantized in the main graph.
 
     ``operators``: nodes with constant float32 weights, by type. ``large_weights``: how many weights (those of ``Gather`` tables
-    included) are large enough to be worth storing in int8.
+    included) are large enough to be worth storing in int8. ``large_products``: products whose matrix is worth storing in blocks.
     ``cannot_be_raised``: why the model cannot be brought to a current opset; then nothing else is known.
     """
 
     operators: Counter[str] = field(default_factory=Counter)
     large_weights: int = 0
+    large_products: int = 0
     cannot_be_raised: str = ""
 
 
@@ -36,8 +37,9 @@ class Content:
 def content_of(model: Model) -> Content:
     """The content of ``model``."""
     from edgekit.frontends import onnx_frontend
+    from edgekit.quantize.graphs import float_initializers, nodes_with_weights
 
-    from .graph import float_initializers, nodes_with_weights
+    from .block_weights import large_products
     from .weight_only import embedding_tables, has_large_weight
 
     try:
@@ -46,4 +48,4 @@ def content_of(model: Model) -> Content:
         return Content(cannot_be_raised=str(problem))
     nodes, constants = nodes_with_weights(graph), float_initializers(graph)
     large = sum(has_large_weight(node, constants) for node in nodes) + len(embedding_tables(graph))
-    return Content(Counter(node.op_type for node in nodes), large)
+    return Content(Counter(node.op_type for node in nodes), large, len(large_products(graph)))

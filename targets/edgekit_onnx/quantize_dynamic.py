@@ -18,16 +18,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgekit.quantize import graphs, weights
 from edgekit.schemes import WeightType
 
-from . import graph as graphs
-from . import weights
 from .content import DYNAMIC_OPERATORS
+from .node_times import part_of
 
 if TYPE_CHECKING:
     import onnx
 
-    from .weights import Floats, QuantizedWeight
+    from edgekit.quantize.weights import Floats, QuantizedWeight
+
+_COMPUTES = frozenset({"MatMulInteger", "ConvInteger", "DynamicQuantizeLSTM"})
 
 
 def quantize_dynamic(
@@ -60,6 +62,7 @@ class _Emitter:
         self.fresh = graphs.FreshNames(model.graph)
         self.constants = graphs.float_initializers(model.graph)
         self.nodes: list[onnx.NodeProto] = []
+        self.current = ""
         self.activations: dict[str, tuple[str, str, str]] = {}
         self.stored: dict[tuple[object, ...], tuple[str, str, str]] = {}
 
@@ -68,7 +71,8 @@ class _Emitter:
         emit = {"Conv": self.conv, "MatMul": self.matmul, "Gemm": self.gemm, "LSTM": self.lstm}
         done: Counter[str] = Counter()
         for node in self.model.graph.node:
-            if graphs.node_id(node) in chosen and emit[node.op_type](node):
+            self.current = node.name = graphs.node_id(node)
+            if self.current in chosen and emit[node.op_type](node):
                 done[node.op_type] += 1
             else:
                 self.nodes.append(node)
@@ -245,9 +249,11 @@ class _Emitter:
     ) -> None:
         from onnx import helper
 
-        made = helper.make_node(
-            operator, inputs, outputs, name=self.fresh(f"{next(filter(None, outputs))}_{operator}"), domain=domain
-        )
+        # the node that computes is named by its NodeId; the quantization of an activation belongs to all its readers
+        name = self.current if operator in _COMPUTES else part_of(self.current, operator)
+        if operator == "DynamicQuantizeLinear":
+            name = f"{outputs[0]}_{operator}"
+        made = helper.make_node(operator, inputs, outputs, name=name if operator in _COMPUTES else self.fresh(name), domain=domain)
         if to is not None:
             made.attribute.append(helper.make_attribute("to", to))
         if like is not None:

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import DependencyError, ModelError
-from edgekit.schemes import AsIs, Float32, Int8Dynamic, Int8Static, WeightOnly
-from edgekit.types import JSON, Artifact, BuildData, Candidate, Reject, Runner, Site, TensorMap, sha256_file
+from edgekit.schemes import AsIs, Float32, Int8Dynamic, Int8Static, Scalar, WeightOnly
+from edgekit.types import JSON, Artifact, BuildData, Candidate, NodeId, Reject, Runner, Site, TensorMap, sha256_file
 
-from .content import DYNAMIC_OPERATORS, STATIC_OPERATORS, Content, content_of
-from .limits import limits, runtime_version
+from . import refusals
+from .content import DYNAMIC_OPERATORS, STATIC_OPERATORS, content_of
+from .limits import limits
 from .worth import COMPRESSION_WORTH
 
 if TYPE_CHECKING:
     import onnx
 
     from edgekit.model import Model
+    from edgekit.quantize.types import Sparable
 
 ENTRY = "model.onnx"
-RAISED_OPSET = 17  # what the normalised ONNX has at least
 PRODUCTS = ("MatMul", "Gemm", "LSTM")
 
 
@@ -29,11 +30,11 @@ class OnnxTarget:
     """The ``onnx`` plugin; see :class:`edgekit.targets.Target`."""
 
     name = "onnx"
-    version = "1"
+    version = "2"
     supports_keep_float = True
     compression_worth = COMPRESSION_WORTH
 
-    def candidates(self, model: Model, site: Site) -> Sequence[Candidate]:  # noqa: ARG002 - every device runs the same kernels
+    def candidates(self, model: Model, site: Site) -> Sequence[Candidate]:
         """Float first, as everything is compared with it; then what usually wins on convolutions or on matrix products.
 
         ``Int8Dynamic("uint8")``, the default recipe that everybody runs, is always among them: cheap to build, often wrong, and the
@@ -44,6 +45,8 @@ class OnnxTarget:
         operators = content_of(model).operators
         products = sorted(set(operators) & set(PRODUCTS))
         static = [Candidate(self.name, Int8Static())] if set(operators) & set(STATIC_OPERATORS) else []
+        if static and limits(site).processor == "x86":  # weights of 7 bits are faster there, those of 8 closer to float
+            static.append(Candidate(self.name, Int8Static(), build_options={"wide_weights": True}))
         dynamic = [Candidate(self.name, Int8Dynamic())] if operators else []
         if "Conv" in operators and products:
             only_products: dict[str, Any] = {"operators": ",".join(products)}
@@ -54,48 +57,47 @@ class OnnxTarget:
         )
         naive = [Candidate(self.name, Int8Dynamic("uint8"))] if operators else []
         weight_only = [Candidate(self.name, WeightOnly(8))] if content_of(model).large_weights else []
+        if content_of(model).large_products:
+            weight_only.append(Candidate(self.name, WeightOnly(4)))
         return [Candidate(self.name, Float32()), *likeliest, *weight_only, *naive]
 
-    def reject(self, model: Model, candidate: Candidate, site: Site) -> Reject | None:
-        what = f"{candidate.scheme.slug} with onnx"
-        if site.device is not None and runtime_version(site) is None:
-            return Reject(what, "ONNX Runtime is not on the device", "install it there: pip install onnxruntime")
-        scheme, max_opset = candidate.scheme, limits(site).max_opset
-        opset = model.opset if isinstance(scheme, (AsIs, Float32)) else max(model.opset, RAISED_OPSET)
-        if max_opset is not None and opset > max_opset:
-            return Reject(
-                what,
-                f"it takes opset {opset}, and ONNX Runtime {runtime_version(site)} on the device reads up to {max_opset}",
-                "update ONNX Runtime there, or export the model with an older opset",
-            )
-        if model.quantized and not isinstance(scheme, AsIs):
-            return Reject(what, f"the model is quantized already ({model.quantized})", "give the float model it was made from")
-        if isinstance(scheme, (AsIs, Float32)):
-            return None
-        if not isinstance(scheme, (Int8Dynamic, Int8Static)) and scheme != WeightOnly(8):
-            return Reject(what, "ONNX Runtime's CPU kernels do not gain from this format", "float32, int8, int8-dynamic or w8")
-        if isinstance(scheme, Int8Static) and scheme.range_method != "minmax":
-            return Reject(what, f"ranges by {scheme.range_method!r} are not available", "the range method 'minmax'")
-        return self._reject_content(what, scheme, content_of(model))
+    def refinements(self, model: Model, candidate: Candidate, site: Site) -> Sequence[Mapping[str, Scalar]]:  # noqa: ARG002
+        """See :class:`edgekit.targets.Refining`."""
+        from . import recipes
 
-    def _reject_content(self, what: str, scheme: object, content: Content) -> Reject | None:
-        if content.cannot_be_raised:
-            return Reject(what, f"the model cannot be raised to a current opset: {content.cannot_be_raised}", "float32")
-        if isinstance(scheme, WeightOnly):
-            why = "no weight in its main graph is large enough to be worth it"
-            return None if content.large_weights else Reject(what, why, "float32")
-        usable = STATIC_OPERATORS if isinstance(scheme, Int8Static) else DYNAMIC_OPERATORS
-        if not set(usable) & set(content.operators):
-            return Reject(what, f"no {', '.join(usable)} of its main graph has constant float32 weights", "float32")
-        return None
+        return recipes.refinements(model, candidate)
+
+    def sparable(self, model: Model, candidate: Candidate, site: Site) -> Sparable | None:
+        """The operators that ``candidate`` quantizes, and how that is simulated."""
+        from . import sparing
+
+        if content_of(model).cannot_be_raised:
+            return None
+        scheme = candidate.scheme
+        given = _listed(candidate, "dynamic_operators" if isinstance(scheme, Int8Static) else "operators")
+        dynamic = given or (DYNAMIC_OPERATORS if isinstance(scheme, Int8Dynamic) else ())
+        return sparing.sparable(model, candidate, site, dynamic_operators=dynamic)
+
+    def operator_seconds(self, model: Model, folder: Path, artifact: Artifact, layers: JSON) -> dict[NodeId, float]:  # noqa: ARG002
+        """See :class:`edgekit.targets.Sparing`."""
+        from edgekit.frontends import onnx_frontend
+
+        from .node_times import node_times
+
+        return node_times(layers, onnx_frontend.read_raised(model).graph)
+
+    def reject(self, model: Model, candidate: Candidate, site: Site) -> Reject | None:
+        return refusals.reject(model, candidate, site)
 
     def build_key(self, site: Site) -> JSON:
         found = limits(site)
-        return {"max_opset": found.max_opset, "max_ir": found.max_ir, "weight_bits": found.weight_bits}
+        return {"max_opset": found.max_opset, "max_ir": found.max_ir, "processor": found.processor}
 
     def build(self, model: Model, candidate: Candidate, data: BuildData | None, site: Site, out: Path) -> Artifact:
         from edgekit.frontends import onnx_frontend
         from edgekit.frontends.graph import opset_of
+
+        from .placements import placement_of
 
         tools = _tools()
         refused = self.reject(model, candidate, site)
@@ -123,11 +125,11 @@ class OnnxTarget:
                 "tools": tools,
                 "opset": opset_of(made),
                 "ir_version": made.ir_version,
-                "weight_bits": limits(site).weight_bits if quantized else None,
+                "weight_bits": placement_of(candidate, site).weight_bits if quantized else None,
                 "nodes_quantized": dict(sorted(quantized.items())),
                 "nodes_with_float_weights": dict(sorted(_float_nodes(made).items())),
                 "nodes_kept_float_on_request": sorted(candidate.keep_float),
-                "fold_weights": isinstance(candidate.scheme, WeightOnly),
+                "fold_weights": candidate.scheme == WeightOnly(8),
             },
         )
 
@@ -149,9 +151,10 @@ class OnnxTarget:
 def _make(model: Model, candidate: Candidate, data: BuildData | None, site: Site) -> tuple[onnx.ModelProto, Counter[str]]:
     """The model that the candidate's scheme asks for, and how many nodes of each type were quantized."""
     from edgekit.frontends import onnx_frontend
-    from edgekit.state import work_folder
+    from edgekit.quantize import graphs
 
-    from . import graph as graphs
+    from .block_weights import DEFAULT_BLOCK, quantize_blocks
+    from .placements import placement_of
     from .quantize_dynamic import quantize_dynamic
     from .quantize_static import quantize_static
     from .weight_only import quantize_weights
@@ -159,8 +162,12 @@ def _make(model: Model, candidate: Candidate, data: BuildData | None, site: Site
     scheme, keep_float, bits = candidate.scheme, candidate.keep_float, limits(site).weight_bits
     if isinstance(scheme, (AsIs, Float32)):
         if keep_float:
-            graphs.select(onnx_frontend.read_raised(model).graph, (), keep_float)  # names what is not there
-        return onnx_frontend.read_clean(model), Counter()
+            graphs.require_known(onnx_frontend.read_raised(model).graph, keep_float)
+        made = onnx_frontend.read_clean(model)
+        if isinstance(scheme, Float32):
+            for node in made.graph.node:  # so that a profile can be brought back to NodeIds
+                node.name = graphs.node_id(node)
+        return made, Counter()
     made = onnx_frontend.read_raised(model)
     if isinstance(scheme, Int8Dynamic):
         operators = _listed(candidate, "operators") or DYNAMIC_OPERATORS
@@ -169,13 +176,29 @@ def _make(model: Model, candidate: Candidate, data: BuildData | None, site: Site
         )
     if scheme == WeightOnly(8):
         return made, quantize_weights(made, keep_float=keep_float)
+    if isinstance(scheme, WeightOnly):
+        done = quantize_blocks(
+            made,
+            bits=scheme.bits,
+            block_size=scheme.block_size or DEFAULT_BLOCK,
+            accuracy_level=int(candidate.build_options.get("accuracy_level", 0)),
+            keep_float=keep_float,
+        )
+        return made, done + quantize_weights(made, operators=(), keep_float=keep_float)
     if isinstance(scheme, Int8Static):
         if data is None:
             raise ModelError("static int8 needs calibration data", hint="give some with --calib")
         dynamic_operators = _listed(candidate, "dynamic_operators")
         later = frozenset(graphs.node_id(node) for node in graphs.select(made.graph, dynamic_operators, keep_float))
-        with work_folder() as work:
-            made, done = quantize_static(made, data.fit, work, keep_float=keep_float | later, weight_bits=bits)
+        done = quantize_static(
+            made,
+            model,
+            data,
+            placement_of(candidate, site),
+            range_method=scheme.range_method,
+            keep_float=keep_float | later,
+            passes=_listed(candidate, "passes"),
+        )
         if later:
             done += quantize_dynamic(
                 made, weight_type="per-operator", operators=dynamic_operators, keep_float=keep_float, weight_bits=bits
@@ -196,7 +219,7 @@ def _recipe(candidate: Candidate) -> dict[str, JSON]:
 
 
 def _float_nodes(model: onnx.ModelProto) -> Counter[str]:
-    from .graph import nodes_with_weights
+    from edgekit.quantize.graphs import nodes_with_weights
 
     return Counter(node.op_type for node in nodes_with_weights(model.graph))
 

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import graph as graphs
-from . import weights
+from edgekit.quantize import graphs, weights
 
 if TYPE_CHECKING:
     import onnx
@@ -28,13 +27,15 @@ SMALLEST_WEIGHT = 1024
 OPERATORS = ("Conv", "MatMul", "Gemm", "LSTM")
 
 
-def quantize_weights(model: onnx.ModelProto, *, keep_float: Collection[str] = ()) -> Counter[str]:
-    """Store the weights of ``model`` in int8, in place, and count the nodes that use them by type.
+def quantize_weights(
+    model: onnx.ModelProto, *, operators: Collection[str] = OPERATORS, keep_float: Collection[str] = ()
+) -> Counter[str]:
+    """Store the weights of ``operators`` and the embedding tables of ``model`` in int8, in place, and count their nodes by type.
 
     Raises:
         ModelError: ``keep_float`` names a node that is not there.
     """
-    return _Emitter(model.graph).run(keep_float)
+    return _Emitter(model.graph).run(operators, keep_float)
 
 
 def embedding_tables(graph: onnx.GraphProto, keep_float: Collection[str] = ()) -> set[str]:
@@ -80,11 +81,12 @@ class _Emitter:
         self.first: list[onnx.NodeProto] = []  # dequantized weights, in front of everything that reads them
         self.nodes: list[onnx.NodeProto] = []
 
-    def run(self, keep_float: Collection[str]) -> Counter[str]:
-        chosen = {graphs.node_id(node) for node in graphs.select(self.graph, OPERATORS, keep_float)}
+    def run(self, operators: Collection[str], keep_float: Collection[str]) -> Counter[str]:
+        chosen = {graphs.node_id(node) for node in graphs.select(self.graph, operators, keep_float)}
         tables = embedding_tables(self.graph, keep_float)
         done: Counter[str] = Counter()
         for node in self.graph.node:
+            node.name = graphs.node_id(node)
             if graphs.node_id(node) in chosen and has_large_weight(node, self.constants):
                 for position in graphs.WEIGHT_INPUTS[node.op_type]:
                     node.input[position] = self.weight(node, node.input[position])

@@ -34,8 +34,13 @@ def find_operations(ir: Any, ids: Collection[NodeId], graph: onnx.GraphProto) ->
     Raises:
         ModelError: an id is not the first output of a node of ``graph``.
     """
+    return sorted({name for names in operations_of(ir, ids, graph).values() for name in names})
+
+
+def operations_of(ir: Any, ids: Collection[NodeId], graph: onnx.GraphProto) -> dict[NodeId, set[str]]:
+    """The same by node: see :func:`find_operations`. One that was folded into a constant has none."""
     if not ids:
-        return []
+        return {}
     nodes = {node_id(node): node for node in graph.node}
     unknown = sorted(set(ids) - set(nodes))
     if unknown:
@@ -47,18 +52,18 @@ def find_operations(ir: Any, ids: Collection[NodeId], graph: onnx.GraphProto) ->
     computed = _computed_names(graph)
     ports = _ports(ir, computed)
     readers = _readers(graph)
-    found: set[str] = set()
+    found: dict[NodeId, set[str]] = {wanted: set() for wanted in ids}
     for wanted in ids:
         if wanted not in computed:
             continue  # a constant
         if wanted in ports:
             inputs = [name for name in _read_names(nodes[wanted]) if name in computed]
             is_whole = all(name in ports for name in inputs)  # otherwise what stands before it belongs to nodes that were fused
-            found |= _group(ports[wanted], ports) if is_whole else {_name(ports[wanted].get_node())}
+            found[wanted] = _group(ports[wanted], ports) if is_whole else {_name(ports[wanted].get_node())}
         else:
             for name in _next_kept(wanted, readers, ports):
-                found |= _group(ports[name], ports)
-    return sorted(found)
+                found[wanted] |= _group(ports[name], ports)
+    return found
 
 
 def _ports(ir: Any, names: Collection[str]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import ModelError
 from edgekit.schemes import AsIs, BFloat16, Float16, Float32, Int8Dynamic, Int8Static, Scalar, Scheme, Vendor, WeightOnly
-from edgekit.types import JSON, Artifact, BuildData, Candidate, Reject, Runner, Site, sha256_file
+from edgekit.types import JSON, Artifact, BuildData, Candidate, NodeId, Reject, Runner, Site, sha256_file
 
 from . import limits, vendor
 from .content import STATIC_OPERATORS, Content, content_of
@@ -17,6 +17,7 @@ from .worth import COMPRESSION_WORTH
 
 if TYPE_CHECKING:
     from edgekit.model import Model
+    from edgekit.quantize.types import Sparable
 
     from .convert import Converted
 
@@ -70,6 +71,18 @@ class OpenVINOTarget:
         from . import recipes
 
         return recipes.refinements(model, candidate, site)
+
+    def sparable(self, model: Model, candidate: Candidate, site: Site) -> Sparable | None:  # noqa: ARG002 - one kind of kernel
+        """The operators that ``candidate`` quantizes, and how that is simulated."""
+        from . import sparing
+
+        return None if content_of(model).cannot_be_raised else sparing.sparable(model, candidate)
+
+    def operator_seconds(self, model: Model, folder: Path, artifact: Artifact, layers: JSON) -> dict[NodeId, float]:
+        """See :class:`edgekit.targets.Sparing`."""
+        from . import sparing
+
+        return sparing.operator_seconds(model, folder / artifact.entry, layers)
 
     def reject(self, model: Model, candidate: Candidate, site: Site) -> Reject | None:
         scheme = candidate.scheme

@@ -127,6 +127,40 @@ def test_inspect_says_what_is_in_a_model(tmp_path: Path) -> None:
     assert "cannot be told:" in text
 
 
+def test_inspect_ranges(tmp_path: Path) -> None:
+    from support.schemas import validator
+
+    from edgekit.demo import demo_models
+
+    small = demo_models()[1]
+    arguments = ["inspect", small.model, "--calib", small.calibration, "--ranges"]
+    inspected = document(*arguments)
+    validator("inspect").validate(inspected)
+    table = inspected["ranges"]
+    assert table["tensors"][0]["tensor"] == inspected["inputs"][0]["name"]
+    for row in table["tensors"]:
+        assert row["count"] > 0
+        low, high = row["ranges"]["minmax"]
+        for other in row["ranges"].values():
+            assert low <= other[0] <= 0 <= other[1] <= high
+    assert table["calibration"]["n_feeds"] == table["n_feeds"] > 100
+    assert table["calibration"]["n_unlike"] is not None
+    text = printed(*arguments)
+    assert "percentile" in text
+    assert "calibration samples" in text
+    fewer = document(*arguments, "--samples", "auto")["ranges"]
+    assert 16 <= fewer["n_feeds"] <= table["n_feeds"]
+    assert json.loads(invoke("cache", "show", "--json").stdout)["n_ranges"] == 2
+
+
+def test_inspect_ranges_need_data(tmp_path: Path) -> None:
+    model = classifier(tmp_path / "model.onnx")
+    refused(UsageError, "inspect", model, "--ranges")
+    refused(UsageError, "inspect", model, "--calib", tmp_path)
+    refused(UsageError, "inspect", model, "--samples", "3")
+    refused(UsageError, "inspect", model, "--ranges", "--calib", tmp_path, "--samples", "some")
+
+
 def test_inspect_refuses_what_is_no_model(tmp_path: Path) -> None:
     refused(ModelError, "inspect", tmp_path / "missing.onnx")
     (tmp_path / "broken.onnx").write_bytes(b"\x08\x01garbage")

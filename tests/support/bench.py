@@ -9,11 +9,36 @@ from support.requirements import ROOT
 
 sys.path.append(str(ROOT / "scripts"))
 
-from bench_parts import contestants, holding, lines, measuring, records, results, tables, task_list, tasks
+from bench_parts import (
+    contestants,
+    engine,
+    engine_calibration,
+    engine_large,
+    engine_lines,
+    engine_models,
+    engine_processes,
+    engine_quality,
+    engine_records,
+    engine_tables,
+    engine_verdicts,
+    holding,
+    lines,
+    measuring,
+    ranges_by_mse,
+    records,
+    results,
+    tables,
+    task_list,
+    tasks,
+)
 
 from edgekit.types import Ratio
 
-__all__ = ["contestants", "holding", "lines", "measuring", "records", "results", "tables", "task_list", "tasks"]
+__all__ = [
+    "contestants", "engine", "engine_calibration", "engine_large", "engine_lines", "engine_models", "engine_processes",
+    "engine_quality", "engine_records", "engine_tables", "engine_verdicts", "holding", "lines", "measuring", "ranges_by_mse",
+    "records", "results", "tables", "task_list", "tasks",
+]  # fmt: skip
 
 BAD = "agreement 0.800 is below 0.95"
 TAKEN = records.Taken("0123abc", "A processor, 2 cores", ("avx512_vnni",), "2026-01-02", {"onnxruntime": "1.2"}, 300.0)

@@ -11,6 +11,7 @@ import pytest
 from edgekit_onnx.target import TARGET
 from onnx import TensorProto, helper, numpy_helper
 
+from edgekit.agent.probe import probe
 from edgekit.errors import DataError, ModelError
 from edgekit.schemes import Float16, Float32, Int8Dynamic, Int8Static, Vendor, WeightOnly
 from edgekit.testing.conformance import TargetConformance
@@ -19,6 +20,8 @@ from edgekit.testing.models import CASES, ModelCase
 from edgekit.types import BuildData, Candidate, DeviceFacts, Profile, Site
 
 VNNI = ("avx2", "avx512f", "avx512_vnni")
+#: What is built in a test is run here: on a processor without VNNI, weights made for one that has it would overflow.
+HERE = tuple(probe()["cpu_features"])
 
 
 class TestOnnx(TargetConformance):
@@ -26,7 +29,7 @@ class TestOnnx(TargetConformance):
     vendor_modules = ("onnx", "onnxruntime", "numpy")
 
 
-def site(*, features: tuple[str, ...] = VNNI, machine: str = "x86_64", runtime: str | None = "1.31.0") -> Site:
+def site(*, features: tuple[str, ...] = HERE, machine: str = "x86_64", runtime: str | None = "1.31.0") -> Site:
     facts = DeviceFacts(
         kind="real", system="Linux", machine=machine, python="3.11", cpu_model="", cpu_features=features, cores=2,
         memory_bytes=None, memory_available_bytes=None, runtimes={"onnxruntime": runtime} if runtime else {},
@@ -112,10 +115,10 @@ def test_a_quantized_model_is_offered_as_it_is_and_nothing_else(bench: Workbench
     ("scheme", "said"),
     [
         (Float16(), "do not gain"),
-        (WeightOnly(4), "do not gain"),
-        (WeightOnly(8, block_size=32), "do not gain"),
+        (WeightOnly(4), "large enough"),
+        (WeightOnly(8, block_size=32), "large enough"),
+        (WeightOnly(4, block_size=24), "blocks of 24"),
         (Vendor("fp8"), "do not gain"),
-        (Int8Static("entropy"), "'entropy'"),
     ],
 )
 def test_formats_it_has_not_are_refused_before_and_in_build(bench: Workbench, scheme, said: str) -> None:
@@ -162,9 +165,10 @@ def test_a_model_newer_than_the_runtime_on_the_device_is_refused(bench: Workbenc
 
 
 def test_the_build_key_follows_the_device() -> None:
-    assert TARGET.build_key(site(runtime="1.16.3")) == {"max_opset": 19, "max_ir": 9, "weight_bits": 8}
-    assert TARGET.build_key(site(features=("avx2",), runtime="1.31.1")) == {"max_opset": None, "max_ir": None, "weight_bits": 7}
-    assert TARGET.build_key(site(features=(), machine="aarch64", runtime="2.0"))["weight_bits"] == 8
+    assert TARGET.build_key(site(features=VNNI, runtime="1.16.3")) == {"max_opset": 19, "max_ir": 9, "processor": "x86-vnni"}
+    newest = {"max_opset": None, "max_ir": None}
+    assert TARGET.build_key(site(features=("avx2",), runtime="1.31.1")) == {**newest, "processor": "x86"}
+    assert TARGET.build_key(site(features=(), machine="aarch64", runtime="2.0")) == {**newest, "processor": "arm"}
 
 
 def test_the_ir_version_is_capped_by_the_runtime_on_the_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,6 +209,7 @@ def test_one_weight_type_computes_what_the_vendors_recipe_computes(bench: Workbe
     chosen = QuantType.QUInt8 if weight_type == "uint8" else QuantType.QInt8
     quantize_dynamic(
         bench.model(case).path, path, op_types_to_quantize=["Conv", "MatMul", "Gemm"], weight_type=chosen,
+        reduce_range=weight_type == "int8" and TARGET.build_key(bench.site)["processor"] == "x86",
         extra_options={"DefaultTensorType": TensorProto.FLOAT, "MatMulConstBOnly": True},
     )  # fmt: skip
     session = onnxruntime.InferenceSession(path)
@@ -278,7 +283,7 @@ def test_softmax_and_elementwise_operators_stay_float(bench: Workbench) -> None:
             if node.op_type in products or node.op_type in ("QuantizeLinear", "DequantizeLinear"):
                 continue
             for dequantize in (producer[name] for name in node.input if name in producer):
-                if dequantize.op_type == "DequantizeLinear":
+                if dequantize.op_type == "DequantizeLinear" and dequantize.input[0] in producer:  # no integer bias
                     assert producer[producer[dequantize.input[0]].input[0]].op_type in products
     residual = next(node for node in built(bench, CASES["transformer"], Int8Static()).graph.node if "hidden" in node.output)
     assert "residual" in residual.input, "the shortcut is not rounded for the product that reads it too"
@@ -353,7 +358,7 @@ def test_a_clip_that_excludes_zero_is_not_absorbed(bench: Workbench) -> None:
         case = clip_case(low, high)
         feed = case.feed(1, 4)
         run = bench.build(case, Candidate("onnx", Int8Static()))
-        assert relative_error(bench.run(run, feed), bench.reference(case, feed)) < 0.05
+        assert relative_error(bench.run(run, feed), bench.reference(case, feed)) < 0.08
 
 
 def clip_case(low: float, high: float) -> ModelCase:
@@ -391,7 +396,7 @@ def test_each_calibration_feed_is_read_once_and_its_errors_pass_through(bench: W
     for n in (20, 1):
         out = bench.folder / str(n)
         out.mkdir()
-        data = BuildData(Counting(case.feeds(n)), ListFeeds([]), "0" * 64)
+        data = BuildData(Counting(case.feeds(n)), ListFeeds([]), f"{n:064}")
         if n == 20:
             TARGET.build(bench.model(case), candidate, data, bench.site, out)
             assert Counting.n == 20

@@ -1,4 +1,4 @@
-"""What the recipes share about an ONNX graph: which nodes have weights worth quantizing, fresh names, and tidying up afterwards.
+"""What quantizers share about an ONNX graph: which nodes have weights worth quantizing, fresh names, and tidying up afterwards.
 
 Only nodes of the main graph are considered: bodies of ``If`` and ``Loop`` keep their floats.
 """
@@ -7,21 +7,25 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping
-from graphlib import TopologicalSorter
 
 import onnx
 from onnx import helper
 
-from edgekit.errors import ModelError
-from edgekit.frontends.graph import node_id, subgraphs
+from ..errors import ModelError
+from ..frontends.graph import node_id, subgraphs
 
 __all__ = [
-    "WEIGHT_INPUTS", "FreshNames", "attribute", "consumed_names", "drop_unused", "float_initializers", "has_attribute",
-    "is_depthwise", "name_nodes", "node_id", "nodes_with_weights", "require_domain", "select", "sort_nodes",
+    "WEIGHT_INPUTS", "FreshNames", "attribute", "channels", "consumed_names", "drop_unused", "float_initializers", "has_attribute",
+    "is_depthwise", "is_standard", "node_id", "nodes_with_weights", "require_domain", "require_known", "select",
 ]  # fmt: skip
 
 #: Operators whose constant weights can be stored in int8, and the positions of those weights among the inputs.
 WEIGHT_INPUTS: dict[str, tuple[int, ...]] = {"Conv": (1,), "MatMul": (1,), "Gemm": (1,), "LSTM": (1, 2)}
+
+
+def is_standard(node: onnx.NodeProto) -> bool:
+    """An operator of ONNX itself, none of a vendor's."""
+    return node.domain in ("", "ai.onnx")
 
 
 def has_attribute(node: onnx.NodeProto, name: str) -> bool:
@@ -49,7 +53,7 @@ def nodes_with_weights(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
     constants = float_initializers(graph)
     found = []
     for node in graph.node:
-        positions = WEIGHT_INPUTS.get(node.op_type) if node.domain in ("", "ai.onnx") else None
+        positions = WEIGHT_INPUTS.get(node.op_type) if is_standard(node) else None
         if positions and all(position < len(node.input) and node.input[position] in constants for position in positions):
             found.append(node)
     return found
@@ -60,20 +64,38 @@ def is_depthwise(node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]
     return node.op_type == "Conv" and attribute(node, "group", 1) > 1 and constants[node.input[1]].dims[1] == 1
 
 
-def select(graph: onnx.GraphProto, operators: Collection[str], keep_float: Collection[str]) -> list[onnx.NodeProto]:
-    """The nodes to quantize: of the given operator types, with constant weights, and not asked to stay in float.
+def channels(node: onnx.NodeProto, weight: onnx.TensorProto) -> tuple[int, int]:
+    """How many channels go into a convolution and come out of it; for a product with a matrix K and N."""
+    first, second = int(weight.dims[0]), int(weight.dims[1])
+    if node.op_type == "Conv":
+        return second * int(attribute(node, "group", 1)), first
+    if node.op_type == "ConvTranspose":
+        return first, second * int(attribute(node, "group", 1))
+    return (second, first) if attribute(node, "transB", 0) else (first, second)
+
+
+def require_known(graph: onnx.GraphProto, keep_float: Collection[str]) -> None:
+    """Nothing of ``keep_float`` is ignored silently.
 
     Raises:
-        ModelError: ``keep_float`` names something that is not the first output of a node; nothing of it is ignored silently.
+        ModelError: ``keep_float`` names something that is not the first output of a node.
     """
-    known = {node_id(node) for node in graph.node}
-    unknown = sorted(set(keep_float) - known)
+    unknown = sorted(set(keep_float) - {node_id(node) for node in graph.node})
     if unknown:
         raise ModelError(
             f"keep_float names nodes that the model does not have: {', '.join(unknown[:5])}",
             why="a node is named by its first output in the normalised ONNX",
             hint="take the names from `edgekit inspect`",
         )
+
+
+def select(graph: onnx.GraphProto, operators: Collection[str], keep_float: Collection[str]) -> list[onnx.NodeProto]:
+    """The nodes to quantize: of the given operator types, with constant weights, and not asked to stay in float.
+
+    Raises:
+        ModelError: ``keep_float`` names something that is not the first output of a node.
+    """
+    require_known(graph, keep_float)
     return [node for node in nodes_with_weights(graph) if node.op_type in operators and node_id(node) not in keep_float]
 
 
@@ -109,27 +131,6 @@ class FreshNames:
             name = f"{wanted}_{n}"
         self._taken.add(name)
         return name
-
-
-def name_nodes(graph: onnx.GraphProto) -> None:
-    """Give every node of the main graph a name of its own (tools that take lists of nodes take names)."""
-    for index, node in enumerate(graph.node):
-        node.name = f"node_{index}"
-
-
-def sort_nodes(graph: onnx.GraphProto) -> None:
-    """Bring the nodes into topological order. (Quantizers forget what bodies of ``If`` and ``Loop`` capture.)"""
-    made_by = {name: index for index, node in enumerate(graph.node) for name in node.output if name}
-    needs = []
-    for node in graph.node:
-        captured = [name for body in subgraphs([node]) for name in consumed_names(body)]
-        needs.append({made_by[name] for name in (*node.input, *captured) if name in made_by})
-    if all(max(need, default=-1) < index for index, need in enumerate(needs)):
-        return
-    order = TopologicalSorter({index: sorted(need) for index, need in enumerate(needs)}).static_order()
-    nodes = [onnx.NodeProto.FromString(graph.node[index].SerializeToString()) for index in order]
-    del graph.node[:]
-    graph.node.extend(nodes)
 
 
 def drop_unused(graph: onnx.GraphProto) -> None:

@@ -1,0 +1,122 @@
+"""What quantizing any set of a candidate's operators does to the outputs: simulated on held-out data, without building anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from .building import tool_versions
+from .feed_checks import hash_feed
+from .fidelity import Comparison
+from .quantize.damage import Contribution, contributions
+from .quantize.error_table import remembered
+from .quantize.own_errors import own_errors
+from .quantize.switches import SwitchedModel
+from .types import JSON, BuildData, Feed, NodeId
+from .values import to_json
+
+if TYPE_CHECKING:
+    from .judging import FloatView
+    from .model import Model
+    from .quantize.types import Range, RangeMethod, Sparable
+
+FEEDS_FOR_ERRORS = 4  # held-out feeds on which single operators are looked at
+FEEDS_FOR_METHODS = 8  # on which range methods are compared
+FEEDS_FOR_SETS = 24  # and on which a set of them is compared with float
+
+
+class Simulation:
+    """One candidate's operators, switched on and off.
+
+    Args:
+        methods: range methods to choose among; the one whose simulation comes closest to float is taken (``method``).
+        on_method: told each method and how close its simulation came, in dB.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        sparable: Sparable,
+        data: BuildData | None,
+        view: FloatView,
+        *,
+        methods: Sequence[RangeMethod],
+        on_method: Callable[[RangeMethod, float], None],
+    ) -> None:
+        self.nodes = [item.node for item in sparable.items]
+        self._model = model
+        self._sparable = sparable
+        self._data = data
+        self._kinds = view.kinds
+        self._pairs = list(islice(zip(view.feeds, view.outputs, strict=True), FEEDS_FOR_SETS))
+        self._seen: dict[frozenset[NodeId], Comparison] = {}
+        best_db = -float("inf")
+        for method in methods:
+            ranges = self._ranges(method)
+            switched = SwitchedModel(self._graph(), sparable.items, sparable.placement, ranges)
+            closeness_db = self._compare(switched, self.nodes, FEEDS_FOR_METHODS).closeness_db
+            on_method(method, closeness_db)
+            if not hasattr(self, "method") or closeness_db > best_db:
+                best_db, self.method, self._switched, self._chosen_ranges = closeness_db, method, switched, ranges
+
+    def of(self, quantized: Collection[NodeId]) -> Comparison:
+        """Beside float, with ``quantized`` in low precision and all others in float."""
+        key = frozenset(quantized)
+        if key not in self._seen:
+            self._seen[key] = self._compare(self._switched, key, FEEDS_FOR_SETS)
+        return self._seen[key]
+
+    def errors(self, seconds: float, on_group: Callable[[int, int], None] | None = None) -> list[Contribution]:
+        """Each operator's error at the outputs, largest first, as well as it can be told in ``seconds``.
+
+        ``on_group``: see :func:`edgekit.quantize.damage.contributions`.
+        """
+        feeds = [feed for feed, _ in self._pairs[:FEEDS_FOR_ERRORS]]
+        own = own_errors(self._graph(), self._sparable.items, self._sparable.placement, self._chosen_ranges, feeds)
+        with remembered(self._identity(feeds), self._error_of) as error_of:
+            return contributions(own, error_of, seconds=seconds, on_group=on_group)
+
+    def _identity(self, feeds: Sequence[Feed]) -> JSON:
+        """Everything that an error depends on."""
+        return {
+            "model": self._model.fingerprint,
+            "placement": to_json(self._sparable.placement),
+            "items": [to_json(item) for item in self._sparable.items],
+            "ranges": {name: [span.low, span.high] for name, span in self._chosen_ranges.items()},
+            "kinds": {name: [kind.kind, kind.axis] for name, kind in self._kinds.items()},
+            "feeds": [hash_feed(feed) for feed in feeds],
+            "tools": tool_versions(),
+        }
+
+    def _error_of(self, nodes: Sequence[NodeId]) -> float:
+        comparison = self._compare(self._switched, nodes, FEEDS_FOR_ERRORS)
+        if comparison.is_broken:
+            return float("inf")
+        return comparison.noise / comparison.signal if comparison.signal > 0 else 0.0
+
+    def _compare(self, switched: SwitchedModel, quantized: Collection[NodeId], n_feeds: int) -> Comparison:
+        comparison, chosen = Comparison(self._kinds), frozenset(quantized)
+        for feed, expected in self._pairs[:n_feeds]:
+            comparison.add(expected, switched.run(feed, chosen))
+        return comparison
+
+    def _graph(self) -> Any:
+        from .frontends import onnx_frontend
+
+        return onnx_frontend.read_raised(self._model)
+
+    def _ranges(self, method: RangeMethod) -> Mapping[str, Range]:
+        from .quantize.emitter import shared_ranges
+        from .quantize.range_cache import statistics_for
+        from .quantize.ranges import activation_range
+
+        placement = self._sparable.placement
+        if self._data is None or not self._sparable.calibrated:
+            return {}
+        statistics = statistics_for(self._model, self._data, self._sparable.calibrated)
+        ranges = {
+            name: activation_range(found, method, dtype=placement.activation_type, symmetric=placement.activation_symmetric)
+            for name, found in statistics.tensors.items()
+        }
+        return shared_ranges(self._graph().graph, [item.operator for item in self._sparable.items], ranges)

@@ -1,0 +1,306 @@
+"""Which operators stay in float: the fastest set of low-precision operators that is still close enough to float.
+
+For a quantized candidate the target says what it quantizes and how (:class:`edgekit.targets.Sparing`). Then, on held-out data:
+
+1. the range method whose simulation comes closest to float is taken, where the target leaves the choice;
+2. each operator's error at the outputs is found; what it gains is the difference of its measured times in float and quantized;
+3. operators are ranked: what gains nothing is spared first, then what does most damage for a second gained;
+4. prefixes of that ranking that reach certain closeness to float, in simulation, are built. They are candidates like any other: the
+   real artifact is compared, measured and judged.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from .building import Built
+from .errors import DeviceRunError, ModelError
+from .fidelity import Comparison
+from .judging import open_worker
+from .quantize.damage import Contribution
+from .refinement import Workshop, build_and_compare
+from .schemes import Int8Dynamic, Int8Static
+from .search import SPARING, Budget, Compared, timed_feed
+from .simulation import Simulation
+from .targets import Sparing
+from .types import JSON, NodeId, RunFailure
+from .verdict import FASTER, is_full_precision
+
+if TYPE_CHECKING:
+    from .quantize.types import RangeMethod, Sparable
+
+ERRORS_SHARE, ERRORS_AT_MOST_S = 0.15, 45.0  # of what is left of the budget; at most, and without one
+LEVELS_DB = (2.0, 4.0, 6.0, 9.0, 12.0)  # above the candidate as it is, where that is too far from float
+MORE_LEVELS_DB = (3.0, 6.0)  # where it is not: the evaluation data may be harder than what was held out
+MOST_SETS = 5
+WORTH_A_SET_DB, WORTH_A_SET = 1.0, 1.02  # a set is another one when it is so much closer, or so much faster
+SHOWN_OPERATORS = 10
+PROFILED_RUNS = 20
+
+
+@dataclass
+class Trail:
+    """What the search tried, in order: rows of plain JSON."""
+
+    steps: list[dict[str, JSON]] = field(default_factory=list)
+
+    def add(self, candidate: str, what: str, **facts: JSON) -> None:
+        self.steps.append({"step": len(self.steps) + 1, "candidate": candidate, "what": what, **facts})
+
+    def add_method(self, candidate: str, method: RangeMethod, closeness_db: float) -> None:
+        self.add(candidate, f"simulated, ranges by {method}", sqnr_db=_finite(closeness_db))
+
+
+@dataclass(frozen=True)
+class Gains:
+    """Seconds an inference that each operator saves by being quantized, and what the whole model takes in float."""
+
+    by_node: Mapping[NodeId, float]
+    float_s: float
+
+    def seconds(self, quantized: Iterable[NodeId]) -> float:
+        """The estimated time of an inference; a quantized operator may take longer than its float form."""
+        return max(self.float_s - sum(self.by_node[node] for node in quantized), 1e-3 * self.float_s)
+
+    def speedup(self, quantized: Iterable[NodeId]) -> float:
+        """The estimated speed-up over float."""
+        return self.float_s / self.seconds(quantized)
+
+    @property
+    def least_s(self) -> float:
+        """The estimated time with everything quantized that gains by it."""
+        return self.seconds(node for node, gain in self.by_node.items() if gain > 0)
+
+
+@dataclass(frozen=True)
+class Base:
+    """A quantized candidate in which some operators may be spared."""
+
+    item: Built
+    sparable: Sparable
+    gains: Gains
+
+
+def spare_all(workshop: Workshop, compared: Compared, budget: Budget) -> Trail:
+    """Adds to ``compared`` variants of its quantized candidates that keep some operators in float; tells what was tried.
+
+    The candidate that may become the fastest comes first; one that cannot beat the fastest float is left alone.
+    """
+    progress, trail = workshop.setting.progress, Trail()
+    progress.stage("choosing what stays in float")
+    floats_s = {id(item.planned.target): _operator_seconds(workshop, item) for item in compared.built.values() if _is_float(item)}
+    incumbent_s = min((sum(found.values()) for found in floats_s.values() if found), default=math.inf)
+    bases = [base for item in _bases(compared) if (base := _base(workshop, trail, item, floats_s)) is not None]
+    for index, base in enumerate(sorted(bases, key=lambda base: base.gains.least_s)):
+        progress.advance(index, len(bases), base.item.id)
+        if base.gains.least_s * FASTER > incumbent_s:
+            trail.add(base.item.id, "not searched: at best hardly faster than float", estimated_s=base.gains.least_s)
+        elif budget.is_spent(SPARING):
+            trail.add(base.item.id, f"not searched: {SPARING:.0%} of the budget was used up")
+        else:
+            try:
+                _search(workshop, compared, budget, trail, base)
+            except (DeviceRunError, ModelError) as problem:  # of this candidate; the others and the verdict remain
+                trail.add(base.item.id, f"not searched: {problem}")
+    progress.advance(len(bases), len(bases), "chosen")
+    return trail
+
+
+def _base(workshop: Workshop, trail: Trail, item: Built, floats_s: Mapping[int, Mapping[NodeId, float]]) -> Base | None:
+    target = item.planned.target
+    found = target.sparable(workshop.model, item.planned.candidate, item.planned.site) if isinstance(target, Sparing) else None
+    if found is None or not found.items:
+        return None
+    nodes = [each.node for each in found.items]
+    return Base(item, found, _gains(workshop, trail, item, floats_s.get(id(target), {}), nodes))
+
+
+def _bases(compared: Compared) -> list[Built]:
+    """The best variant of each quantized candidate; one that differs in run options only runs what its sibling builds."""
+    found: dict[tuple[JSON, ...], Built] = {}
+    for item in compared.built.values():
+        candidate = item.planned.candidate
+        if candidate.run_options or candidate.keep_float or not isinstance(candidate.scheme, (Int8Static, Int8Dynamic)):
+            continue
+        options = candidate.build_options
+        key = (candidate.target, _kind(candidate.scheme), options.get("operators"), options.get("dynamic_operators"))
+        best = found.get(key)
+        if best is None or compared.comparisons[item.id].closeness_db > compared.comparisons[best.id].closeness_db:
+            found[key] = item
+    return list(found.values())
+
+
+def _kind(scheme: Int8Static | Int8Dynamic) -> str:
+    return f"{scheme.slug} {scheme.weight_type}" if isinstance(scheme, Int8Dynamic) else scheme.slug
+
+
+def _search(workshop: Workshop, compared: Compared, budget: Budget, trail: Trail, found: Base) -> None:
+    """Adds variants of ``found.item``."""
+    base, sparable, gains = found.item, found.sparable, found.gains
+    scheme = base.planned.candidate.scheme
+    own_method = scheme.range_method if isinstance(scheme, Int8Static) else "minmax"
+    simulation = Simulation(
+        workshop.model,
+        sparable,
+        workshop.data,
+        workshop.view,
+        methods=sparable.range_methods or (own_method,),
+        on_method=partial(trail.add_method, base.id),
+    )
+    progress = workshop.setting.progress
+    errors = simulation.errors(
+        _seconds_for_errors(budget), lambda done, left: progress.advance(done, done + left, f"{base.id}: errors of operators")
+    )
+    _record_errors(workshop, trail, base, errors)
+    ranking = rank(errors, gains)
+    is_base = simulation.method == own_method
+    for spared in _sets(workshop, trail, base, simulation, ranking, gains, is_base=is_base):
+        if budget.is_spent(SPARING):
+            trail.add(base.id, f"ended: {SPARING:.0%} of the budget was used up")
+            return
+        candidate = replace(base.planned.candidate, keep_float=frozenset(spared))
+        if isinstance(scheme, Int8Static) and not is_base:
+            candidate = replace(candidate, scheme=replace(scheme, range_method=simulation.method))
+        made = build_and_compare(workshop, compared, base.planned, candidate)
+        if made is not None:
+            kept = f"built with {len(spared)} of {len(ranking)} operators in float"
+            trail.add(made.id, kept, **_closeness(compared.comparisons[made.id]))
+
+
+def _seconds_for_errors(budget: Budget) -> float:
+    left_s = budget.remaining_s()
+    return ERRORS_AT_MOST_S if left_s is None else max(0.0, min(ERRORS_AT_MOST_S, ERRORS_SHARE * left_s))
+
+
+def _record_errors(workshop: Workshop, trail: Trail, base: Built, errors: Sequence[Contribution]) -> None:
+    total = sum(item.error for item in errors)
+    shares = {item.node: item.error / total for item in errors[:SHOWN_OPERATORS]} if 0 < total < math.inf else {}
+    trail.add(base.id, "error of each operator", operators=len(errors), largest_shares=shares)
+    workshop.damage[base.id] = shares
+
+
+def rank(errors: Sequence[Contribution], gains: Gains) -> list[NodeId]:
+    """What is spared first comes first: what gains nothing, then by error for a second gained."""
+
+    def damage(item: Contribution) -> float:
+        gain = gains.by_node[item.node]
+        return math.inf if gain <= 0 else item.error / gain
+
+    return [item.node for item in sorted(errors, key=lambda item: (-damage(item), -item.error, item.node))]
+
+
+def _sets(
+    workshop: Workshop,
+    trail: Trail,
+    base: Built,
+    simulation: Simulation,
+    ranking: Sequence[NodeId],
+    gains: Gains,
+    *,
+    is_base: bool,
+) -> list[Sequence[NodeId]]:
+    """Prefixes of the ranking worth building, fastest first: each is the shortest that reaches some closeness to float.
+
+    Args:
+        is_base: whether the candidate as it is has the simulation's range method; sparing nothing is then nothing new.
+    """
+    gate = workshop.setting.gates.agreement_needed(labels=workshop.setting.evaluation is not None)
+    as_it_is = simulation.of(ranking)
+    levels_db = MORE_LEVELS_DB if _agreement(as_it_is) >= gate else LEVELS_DB
+    wanted: list[Callable[[Comparison], bool]] = [lambda found: _agreement(found) >= gate]
+    wanted += [partial(_reaches, as_it_is.closeness_db + above_db) for above_db in levels_db]
+    lengths = {0, sum(1 for node in ranking if gains.by_node[node] <= 0)}
+    lengths |= {length for holds in wanted if (length := _shortest(simulation, ranking, holds)) is not None}
+    chosen: list[Sequence[NodeId]] = []
+    last_db, last_s = -math.inf, math.inf
+    for length in sorted(lengths - {0} if is_base else lengths):
+        comparison, seconds = simulation.of(ranking[length:]), gains.seconds(ranking[length:])
+        outcome = "is built"
+        if gains.float_s < FASTER * seconds:
+            outcome = "not built: hardly faster than float"
+        elif comparison.closeness_db < last_db + WORTH_A_SET_DB and seconds > last_s / WORTH_A_SET:
+            outcome = "not built: hardly different from the one before"
+        elif len(chosen) >= MOST_SETS:
+            outcome = f"not built: {MOST_SETS} faster ones are"
+        else:
+            chosen.append(ranking[:length])
+            last_db, last_s = comparison.closeness_db, seconds
+        trail.add(
+            base.id,
+            f"simulated with {length} of {len(ranking)} operators in float",
+            estimated_speedup_vs_float=gains.float_s / seconds,
+            outcome=outcome,
+            **_closeness(comparison),
+        )
+    return chosen
+
+
+def _reaches(closeness_db: float, found: Comparison) -> bool:
+    return found.closeness_db >= closeness_db
+
+
+def _shortest(simulation: Simulation, ranking: Sequence[NodeId], holds: Callable[[Comparison], bool]) -> int | None:
+    """The length of the shortest prefix that holds, by bisection; None where only sparing everything would."""
+    low, high = 0, len(ranking)
+    while low < high:
+        middle = (low + high) // 2
+        if holds(simulation.of(ranking[middle:])):
+            high = middle
+        else:
+            low = middle + 1
+    return low if low < len(ranking) else None
+
+
+def _gains(workshop: Workshop, trail: Trail, base: Built, float_s: Mapping[NodeId, float], nodes: Sequence[NodeId]) -> Gains:
+    quantized_s = _operator_seconds(workshop, base) if float_s else {}
+    if not quantized_s:
+        trail.add(base.id, "the runtime does not tell operators' times: each is taken to gain alike")
+        return Gains(dict.fromkeys(nodes, 1.0), len(nodes) + 1e-3)
+    found = Gains({node: float_s.get(node, 0.0) - quantized_s.get(node, 0.0) for node in nodes}, sum(float_s.values()))
+    trail.add(
+        base.id,
+        "time of each operator",
+        float_s=found.float_s,
+        quantized_s=sum(quantized_s.values()),
+        gainless=sum(gain <= 0 for gain in found.by_node.values()),
+    )
+    return found
+
+
+def _is_float(item: Built) -> bool:
+    return isinstance(item.planned.target, Sparing) and is_full_precision(item.planned.candidate)
+
+
+def _operator_seconds(workshop: Workshop, item: Built) -> dict[NodeId, float]:
+    """Seconds an inference and operator; empty where the runtime does not tell."""
+    from .contract import to_artifact
+
+    target, session = item.planned.target, workshop.setting.session
+    assert isinstance(target, Sparing)
+    timed = replace(item, runner=replace(item.runner, options={**item.runner.options, "layers": True}))
+    key = f"{item.id} by operator"
+    if isinstance(open_worker(session, key, timed), RunFailure):
+        return {}
+    try:
+        feed = timed_feed(next(iter(workshop.view.feeds)), workshop.model.inputs)
+        layers = session.layers(key, to_artifact(feed, item.artifact.io), runs=PROFILED_RUNS)
+    finally:
+        session.close_worker(key)
+    return target.operator_seconds(workshop.model, item.folder, item.artifact, layers) if layers else {}
+
+
+def _closeness(comparison: Comparison) -> dict[str, JSON]:
+    return {"sqnr_db": _finite(comparison.closeness_db), "agreement": _agreement(comparison)}
+
+
+def _agreement(comparison: Comparison) -> float:
+    found = comparison.agreement()
+    return found.value if found is not None else 0.0
+
+
+def _finite(value_db: float) -> float | None:
+    return value_db if math.isfinite(value_db) else None

@@ -1,0 +1,94 @@
+"""Choosing which operators stay in float: the ranking, the sets that are built, and what the trail says."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from edgekit.fidelity import Comparison, OutputKind
+from edgekit.quantize.damage import Contribution
+from edgekit.sparing import LEVELS_DB, MOST_SETS, Gains, Trail, _sets, rank
+
+KINDS = {"y": OutputKind("cosine")}
+
+
+class FakeSimulation:
+    """Errors that add up: each quantized operator brings its own."""
+
+    def __init__(self, errors: dict[str, float], agreement_of: dict[int, float] | None = None) -> None:
+        self.errors = errors
+        self.agreement_of = agreement_of or {}
+
+    def of(self, quantized: Collection[str]) -> Comparison:
+        noise = sum(self.errors[node] for node in quantized)
+        comparison = Comparison(KINDS, signal=1.0, noise=noise, dot=1.0, candidate_power=1.0, feeds=1)
+        comparison.equal["y"], comparison.total["y"] = max(0.0, 1 - noise), 1
+        return comparison
+
+
+def workshop(min_agreement: float) -> Any:
+    gates = SimpleNamespace(agreement_needed=lambda labels: min_agreement)
+    return SimpleNamespace(setting=SimpleNamespace(gates=gates, evaluation=None))
+
+
+def contributions(errors: dict[str, float]) -> list[Contribution]:
+    return [Contribution(node, error, alone=True) for node, error in sorted(errors.items(), key=lambda item: -item[1])]
+
+
+def test_what_gains_nothing_is_spared_before_what_does_damage() -> None:
+    errors = {"heavy": 0.5, "gainless": 0.001, "light": 0.01}
+    gains = Gains({"heavy": 1e-3, "gainless": -1e-5, "light": 1e-3}, 5e-3)
+    assert rank(contributions(errors), gains) == ["gainless", "heavy", "light"]
+
+
+def test_damage_is_weighed_against_the_time_that_is_gained() -> None:
+    gains = Gains({"heavy_and_slow": 10e-3, "light_and_quick": 1e-4}, 20e-3)
+    assert rank(contributions({"heavy_and_slow": 0.2, "light_and_quick": 0.1}), gains)[0] == "light_and_quick"
+
+
+def test_the_shortest_set_that_holds_the_gate_is_built_and_closer_ones_beside_it() -> None:
+    errors = {f"n{index}": 0.2 / 2**index for index in range(12)}
+    gains = Gains(dict.fromkeys(errors, 1e-3), 20e-3)
+    ranking = rank(contributions(errors), gains)
+    trail = Trail()
+    simulation: Any = FakeSimulation(errors)
+    base: Any = SimpleNamespace(id="onnx/int8")
+    found = _sets(workshop(0.95), trail, base, simulation, ranking, gains, is_base=True)
+    lengths = [len(spared) for spared in found]
+    assert lengths == sorted(set(lengths))
+    assert 0 not in lengths
+    assert all(list(spared) == ranking[: len(spared)] for spared in found)
+    shortest = next(n for n in range(13) if sum(errors[node] for node in ranking[n:]) <= 0.05)
+    assert shortest in lengths
+    assert len(found) <= MOST_SETS <= len(LEVELS_DB)
+    assert [step["outcome"] for step in trail.steps].count("is built") == len(found)
+    assert all(step["candidate"] == "onnx/int8" for step in trail.steps)
+
+
+def test_a_set_that_would_hardly_be_faster_than_float_is_not_built() -> None:
+    errors = {"a": 0.5, "b": 0.4}
+    gains = Gains({"a": 1e-3, "b": 1e-6}, 1.0)
+    trail = Trail()
+    simulation: Any = FakeSimulation(errors)
+    base: Any = SimpleNamespace(id="onnx/int8")
+    assert _sets(workshop(0.99), trail, base, simulation, ["a", "b"], gains, is_base=True) == []
+    assert "hardly faster" in trail.steps[-1]["outcome"]
+
+
+def test_another_range_method_is_built_although_nothing_is_spared() -> None:
+    errors = {"a": 1e-4, "b": 1e-4}
+    gains = Gains({"a": 1e-3, "b": 1e-3}, 5e-3)
+    simulation: Any = FakeSimulation(errors)
+    base: Any = SimpleNamespace(id="onnx/int8")
+    found = _sets(workshop(0.98), Trail(), base, simulation, ["a", "b"], gains, is_base=False)
+    assert [] in [list(spared) for spared in found]
+
+
+def test_an_estimate_never_promises_what_no_model_has() -> None:
+    gains = Gains({"a": 1.0, "b": -0.5}, 1.0)
+    assert gains.speedup(["a"]) == pytest.approx(1000)
+    assert gains.speedup(["b"]) == pytest.approx(1 / 1.5)
+    assert gains.least_s == pytest.approx(1e-3)
