@@ -10,7 +10,7 @@ import onnx
 
 from ..progress import Progress
 from ..types import Array, Feed
-from .exposing import MAX_OUTPUT_BYTES, ExposedModel, expose, n_cores
+from .exposing import MAX_OUTPUT_BYTES, ExposedModel, ModelSource, expose, n_cores
 from .statistics import Statistics, TensorAccumulator
 
 _MOST_THREADS = 4  # a third of the counting holds the interpreter
@@ -99,7 +99,7 @@ class Collector:
 
 @contextlib.contextmanager
 def collecting(
-    model: onnx.ModelProto,
+    model: ModelSource,
     tensors: Sequence[str],
     *,
     per_channel: Mapping[str, int] | None = None,
@@ -108,16 +108,15 @@ def collecting(
 ) -> Iterator[Collector]:
     """A collector for ``tensors`` of ``model``; see :func:`collect`. ``start``: what was collected from the feeds before."""
     names = list(dict.fromkeys(tensors))
-    inputs = {value.name for value in model.graph.input}
     with (
-        expose(model, [name for name in names if name not in inputs], max_bytes=max_bytes) as exposed,
+        expose(model, names, max_bytes=max_bytes) as exposed,
         ThreadPoolExecutor(min(n_cores(), _MOST_THREADS), "edgekit-count") as pool,
     ):
         yield Collector(exposed, pool, names, per_channel or {}, start)
 
 
 def collect(
-    model: onnx.ModelProto,
+    model: ModelSource,
     tensors: Sequence[str],
     feeds: Iterable[Feed],
     *,
@@ -131,7 +130,8 @@ def collect(
     bins and freed.
 
     Args:
-        model: float ONNX with its weights loaded, of any size; it is not changed.
+        model: float ONNX with its weights loaded, of any size, which is not changed; or what makes it, which saves the memory of its
+            weights.
         tensors: inputs of the model and outputs of the main graph's operators.
         feeds: read once, so a generator will do.
         per_channel: {tensor: axis of its channels} of those whose extrema are wanted for each channel.

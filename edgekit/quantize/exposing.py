@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ from ..types import Array, Feed
 MAX_OUTPUT_BYTES = 128_000_000
 _INLINE_BYTES = 32_000_000  # of weights: above, a file that is mapped costs less than the copies that handing them over makes
 _UNKNOWN_BYTES = 16_000_000  # what a tensor is taken to weigh where no shape can be inferred
+#: A model, or what makes it: then nothing but the file holds its large weights while feeds are run.
+ModelSource = onnx.ModelProto | Callable[[], onnx.ModelProto]
 _Shapes = tuple[tuple[str, tuple[int, ...]], ...]
 
 
@@ -91,14 +93,17 @@ class ExposedModel:
 
 
 @contextlib.contextmanager
-def expose(model: onnx.ModelProto, tensors: Sequence[str], *, max_bytes: int = MAX_OUTPUT_BYTES) -> Iterator[ExposedModel]:
-    """``model`` (weights loaded, any size; not changed) with ``tensors``, outputs of its main graph's nodes, put out.
+def expose(source: ModelSource, tensors: Sequence[str], *, max_bytes: int = MAX_OUTPUT_BYTES) -> Iterator[ExposedModel]:
+    """``source`` (weights loaded, any size; not changed) with ``tensors``, outputs of its main graph's nodes, put out.
 
     Raises:
         ModelError: the model has no such tensor.
         OutputError: large weights cannot be written to the folder for scratch files.
     """
+    model = source() if callable(source) else source
     made = {name for node in model.graph.node for name in node.output if name}
+    inputs = {value.name for value in model.graph.input}
+    tensors = [name for name in tensors if name not in inputs]  # those are known before it runs
     missing = [name for name in tensors if name not in made]
     if missing:
         raise ModelError(
@@ -106,7 +111,6 @@ def expose(model: onnx.ModelProto, tensors: Sequence[str], *, max_bytes: int = M
         )
     with contextlib.ExitStack() as stack:
         folder = None
-        graph = model
         if sum(declared_bytes(tensor) for tensor in model.graph.initializer) > _INLINE_BYTES:
             folder = stack.enter_context(work_folder())
             path = save(model, folder / "model.onnx", external_over_bytes=0)[0]
@@ -114,6 +118,7 @@ def expose(model: onnx.ModelProto, tensors: Sequence[str], *, max_bytes: int = M
         else:
             graph = onnx.ModelProto()
             graph.CopyFrom(model)
+        del model
         yield ExposedModel(graph, folder, tensors, max_bytes)
 
 

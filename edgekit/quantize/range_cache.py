@@ -81,7 +81,7 @@ def _collect(
         return found == axes and statistics.n_feeds <= (n_feeds or len(data.fit))
 
     start = _read(partial, is_ours)
-    with collecting(read_raised(model), list(axes), per_channel=channels, start=start) as collector:
+    with collecting(lambda: read_raised(model), list(axes), per_channel=channels, start=start) as collector:
         _take_all(collector, data, n_feeds, partial, progress)
         return collector.freeze()
 

@@ -71,8 +71,8 @@ def edgekit_histograms(model: Path, data: Iterator[dict[str, Any]], samples: int
     from edgekit.quantize.ranges import activation_range
 
     started = time.perf_counter()
-    proto = onnx.load(model)
-    found = collect(proto, calibrated_tensors(proto.graph), Again(data, samples))
+    tensors = calibrated_tensors(onnx.load(model).graph)
+    found = collect(lambda: onnx.load(model), tensors, Again(data, samples))
     for statistics in found.tensors.values():
         for method in ("minmax", "percentile", "mse", "entropy"):
             activation_range(statistics, method, dtype="uint8", symmetric=False)
