@@ -18,6 +18,7 @@ from .gates import Gates
 from .judging import FloatView, predictor
 from .plan import Planned, reference_plan
 from .refinement import Workshop, refine_all
+from .schemes import NEEDS_CALIBRATION
 from .sparing import spare_all
 from .state import work_folder
 from .types import (
@@ -97,15 +98,17 @@ def execute(run: Run, started: float, progress: Progress) -> Outcome:
     runners = {item.planned.target.name: item.runner for item in [*built.values(), reference]}
     feed = search.timed_feed(next(iter(run.held_out)), run.model.inputs)
     results: Mapping[str, Measurement | RunFailure] = {}
+    waiting_since = time.monotonic()
     with (
         work_folder() as scratch,
         AgentSession(run.device.transport, runners, timeouts=run.timeouts) as session,
         session.lease(wait_s=run.timeouts.lease_s, on_wait=progress.note),
     ):
+        budget.forgive(time.monotonic() - waiting_since)
         setting = _setting(run, session, scratch, progress)
         view = search.look_at_float(setting, reference)
         compared = search.compare_all(setting, view, reference, built)
-        workshop = Workshop(setting, view, run.model, run.data, request.threads)
+        workshop = Workshop(setting, view, run.model, run.data, request.threads, is_timed=not run.not_measured)
         refine_all(workshop, compared, budget)
         trail = spare_all(workshop, compared, budget)
         baseline_view = view_baseline(setting, baseline) if baseline else None
@@ -123,12 +126,25 @@ def execute(run: Run, started: float, progress: Progress) -> Outcome:
         beside_baseline = None
         if baseline and baseline_view:
             beside_baseline = _baseline_report(run, (view, baseline_view), (reference, baseline), results, choice)
+    ranges = _calibration_report(run, built)
     measurements = {key: value for key, value in results.items() if isinstance(value, Measurement)}
     shapes = {name: list(array.shape) for name, array in feed.items()} if measurements else None
-    report = _report(
-        run, choice, beside_baseline, n_compared, (*_warnings(choice), *no_golden), shapes, started, tuple(trail.steps)
-    )
+    warnings = (*_warnings(choice), *no_golden, *(ranges["warnings"] if ranges else ()))
+    report = _report(run, choice, beside_baseline, n_compared, warnings, shapes, started)
+    calibration = {**report.calibration, "ranges": ranges} if report.calibration and ranges else report.calibration
+    report = replace(report, trail=tuple(trail.steps), calibration=calibration)
     return Outcome(report, winner, measurements, golden)
+
+
+def _calibration_report(run: Run, built: Mapping[str, Built]) -> dict[str, JSON] | None:
+    """Whether the calibration data are enough, and like what was held out; None where nothing was made of their ranges."""
+    from .frontends import onnx_frontend
+    from .quantize.check import check_calibration
+    from .quantize.placement import calibrated_tensors
+
+    if run.data is None or not any(isinstance(item.planned.candidate.scheme, NEEDS_CALIBRATION) for item in built.values()):
+        return None
+    return check_calibration(run.model, run.data, calibrated_tensors(onnx_frontend.read_raised(run.model).graph))
 
 
 def _explained(row: CandidateReport, needed: float, damage: Mapping[str, Mapping[NodeId, float]]) -> CandidateReport:
@@ -233,7 +249,6 @@ def _report(
     warnings: tuple[str, ...],
     timed_input: dict[str, JSON] | None,
     started: float,
-    trail: tuple[dict[str, JSON], ...] = (),
 ) -> DeployReport:
     measured = any(row.stage == "measured" for row in choice.rows)
     winner = None
@@ -263,7 +278,6 @@ def _report(
         wall_s=time.monotonic() - started,
         peak_rss_bytes=peak_rss_bytes(),
         warnings=(*run.warnings, *warnings),
-        trail=trail,
     )
 
 

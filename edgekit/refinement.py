@@ -35,6 +35,7 @@ class Workshop:
     model: Model
     data: BuildData | None
     threads: int
+    is_timed: bool = True  # whether this is the device that times are wanted of
     damage: dict[str, dict[NodeId, float]] = field(default_factory=dict)  # by candidate: the share of error of its worst operators
 
 

@@ -45,6 +45,10 @@ class Budget:
         """What is left; None without a limit, below zero when it is overdrawn."""
         return None if self.budget_s is None else self.budget_s - (time.monotonic() - self.started)
 
+    def forgive(self, seconds: float) -> None:
+        """Time that was spent waiting for somebody else is not counted."""
+        self.started += seconds
+
     def is_spent(self, share: float = 1.0) -> bool:
         """Whether ``share`` of it is gone: what comes first must leave something for what comes after."""
         remaining_s = self.remaining_s()

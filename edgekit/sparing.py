@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from .quantize.types import RangeMethod, Sparable
 
 ERRORS_SHARE, ERRORS_AT_MOST_S = 0.15, 45.0  # of what is left of the budget; at most, and without one
-LEVELS_DB = (2.0, 4.0, 6.0, 9.0, 12.0)  # above the candidate as it is, where that is too far from float
+LEVELS_DB = (3.0, 6.0, 9.0, 12.0, 15.0)  # above the candidate as it is, where that is too far from float
 MORE_LEVELS_DB = (3.0, 6.0)  # where it is not: the evaluation data may be harder than what was held out
-MOST_SETS = 5
+MOST_SETS = 6
 WORTH_A_SET_DB, WORTH_A_SET = 1.0, 1.02  # a set is another one when it is so much closer, or so much faster
 SHOWN_OPERATORS = 10
 PROFILED_RUNS = 20
@@ -258,7 +258,7 @@ def _shortest(simulation: Simulation, ranking: Sequence[NodeId], holds: Callable
 def _gains(workshop: Workshop, trail: Trail, base: Built, float_s: Mapping[NodeId, float], nodes: Sequence[NodeId]) -> Gains:
     quantized_s = _operator_seconds(workshop, base) if float_s else {}
     if not quantized_s:
-        trail.add(base.id, "the runtime does not tell operators' times: each is taken to gain alike")
+        trail.add(base.id, "the times of operators are not known: each is taken to gain alike")
         return Gains(dict.fromkeys(nodes, 1.0), len(nodes) + 1e-3)
     found = Gains({node: float_s.get(node, 0.0) - quantized_s.get(node, 0.0) for node in nodes}, sum(float_s.values()))
     trail.add(
@@ -276,8 +276,11 @@ def _is_float(item: Built) -> bool:
 
 
 def _operator_seconds(workshop: Workshop, item: Built) -> dict[NodeId, float]:
-    """Seconds an inference and operator; empty where the runtime does not tell."""
+    """Seconds an inference and operator; empty where the runtime does not tell, or this is not the device it is for."""
     from .contract import to_artifact
+
+    if not workshop.is_timed:
+        return {}
 
     target, session = item.planned.target, workshop.setting.session
     assert isinstance(target, Sparing)

@@ -373,8 +373,8 @@ class BaselineReport:
 class DeployReport:
     """The document that ``deploy --json`` prints and a bundle keeps (``edgekit.deploy/1``).
 
-    ``timed_input``: the shape of each input that the latencies belong to, None when nothing was measured. ``trail``: what the search
-    for operators that stay in float tried, in order: {"step", "candidate", "what", and what was found}.
+    ``timed_input``: the shape of each input that the latencies belong to, None when nothing was measured. ``trail``: what the
+    search for operators that stay in float tried, in order: {"step", "candidate", "what", and what was found}.
     """
 
     model: dict[str, JSON]

@@ -10,7 +10,8 @@ import pytest
 
 from edgekit.fidelity import Comparison, OutputKind
 from edgekit.quantize.damage import Contribution
-from edgekit.sparing import LEVELS_DB, MOST_SETS, Gains, Trail, _sets, rank
+from edgekit.simulation import closest
+from edgekit.sparing import MOST_SETS, Gains, Trail, _sets, rank
 
 KINDS = {"y": OutputKind("cosine")}
 
@@ -63,7 +64,7 @@ def test_the_shortest_set_that_holds_the_gate_is_built_and_closer_ones_beside_it
     assert all(list(spared) == ranking[: len(spared)] for spared in found)
     shortest = next(n for n in range(13) if sum(errors[node] for node in ranking[n:]) <= 0.05)
     assert shortest in lengths
-    assert len(found) <= MOST_SETS <= len(LEVELS_DB)
+    assert 1 < len(found) <= MOST_SETS
     assert [step["outcome"] for step in trail.steps].count("is built") == len(found)
     assert all(step["candidate"] == "onnx/int8" for step in trail.steps)
 
@@ -92,3 +93,10 @@ def test_an_estimate_never_promises_what_no_model_has() -> None:
     assert gains.speedup(["a"]) == pytest.approx(1000)
     assert gains.speedup(["b"]) == pytest.approx(1 / 1.5)
     assert gains.least_s == pytest.approx(1e-3)
+
+
+def test_the_usual_range_method_stays_unless_another_is_clearly_closer() -> None:
+    assert closest({"minmax": 12.0, "mse": 11.6, "entropy": 12.4}) == "mse"
+    assert closest({"minmax": 14.0, "mse": 11.6, "entropy": 12.4}) == "minmax"
+    assert closest({"minmax": 3.0}) == "minmax"
+    assert closest({"mse": float("-inf"), "percentile": 1.0}) == "percentile"

@@ -6,8 +6,6 @@ import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 
-import onnx
-
 from ..progress import Progress
 from ..types import Array, Feed
 from .exposing import MAX_OUTPUT_BYTES, ExposedModel, ModelSource, expose, n_cores
@@ -130,8 +128,8 @@ def collect(
     bins and freed.
 
     Args:
-        model: float ONNX with its weights loaded, of any size, which is not changed; or what makes it, which saves the memory of its
-            weights.
+        model: float ONNX with its weights loaded, of any size, which is not changed; or what makes it, which saves the memory
+            of its weights.
         tensors: inputs of the model and outputs of the main graph's operators.
         feeds: read once, so a generator will do.
         per_channel: {tensor: axis of its channels} of those whose extrema are wanted for each channel.
