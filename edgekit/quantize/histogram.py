@@ -79,12 +79,12 @@ def _sum_by(index: Array, counts: Array) -> Array:
 
 
 class GrowingHistogram:
-    """Counts what it is given, together with extrema and sums; memory does not depend on how much that was.
+    """Counts what it is given, together with extrema and a sum; memory does not depend on how much that was.
 
     Attributes:
         count: finite values seen; ``n_nonfinite``: the others, which nothing else counts.
         minimum, maximum: infinity and minus infinity before the first value.
-        total, total_squares: float64 sums of the values and of their squares.
+        total: float64 sum of the values.
     """
 
     def __init__(self) -> None:
@@ -93,7 +93,6 @@ class GrowingHistogram:
         self.minimum = math.inf
         self.maximum = -math.inf
         self.total = 0.0
-        self.total_squares = 0.0
         self._exponent = _LEAST_EXPONENT
         self._first = 0
         self._counts = np.zeros(0, np.int64)
@@ -124,17 +123,14 @@ class GrowingHistogram:
         self.count += chunk.size
         self._tally(chunk)
 
-    def add(
-        self, other: Histogram, *, count: int, n_nonfinite: int, extrema: tuple[float, float], sums: tuple[float, float]
-    ) -> None:
+    def add(self, other: Histogram, *, count: int, n_nonfinite: int, extrema: tuple[float, float], total: float) -> None:
         """Count what another one has counted: as if its data had been given here."""
         self.n_nonfinite += n_nonfinite
         if not count:
             return
         self._cover(*extrema)
         self.count += count
-        self.total += sums[0]
-        self.total_squares += sums[1]
+        self.total += total
         first, counts = _coarser(other.first, other.counts, self._exponent - other.exponent)
         self._counts[first - self._first : first - self._first + len(counts)] += counts
 
@@ -155,7 +151,7 @@ class GrowingHistogram:
         self._exponent, self._first, self._counts = exponent, first, counts
 
     def _tally(self, chunk: Array) -> None:
-        """Sums and counts of at most ``_CHUNK`` values, by NumPy's own loops over scratch that stays in cache."""
+        """Sum and counts of at most ``_CHUNK`` values, by NumPy's own loops over scratch that stays in cache."""
         scratch, n, n_bins = _scratch(), chunk.size, len(self._counts)
         exact, index, wide = scratch.exact[:n], scratch.index[:n], scratch.wide[:n]
         np.copyto(exact, chunk)
@@ -172,9 +168,6 @@ class GrowingHistogram:
         self._counts += counted[:n_bins]
         if second:
             self._counts += counted[second:]
-        with np.errstate(over="ignore"):  # of float64 data beyond 1e154 there is no sum of squares
-            np.multiply(exact, exact, out=exact)
-        self.total_squares += float(np.einsum("i->", exact))
 
 
 class _Scratch(threading.local):

@@ -49,13 +49,12 @@ def plan_placement(graph: onnx.GraphProto, placement: Placement, *, keep_float: 
 def calibrated_tensors(graph: onnx.GraphProto) -> list[str]:
     """The float32 activations whose range some placement could need, in graph order: one calibration pass serves all of them.
 
-    These are what quantizable operators (depthwise ones too) and residual additions read and put out, in front of and behind an
-    activation function that may be absorbed.
+    These are what quantizable operators (depthwise ones too) and residual additions read, and put out: behind an activation
+    function that may be absorbed, because a table that leaves it alone rounds nothing in between.
     """
     tensors: dict[str, None] = {}
     for operator in plan_placement(graph, _EVERYTHING):
-        found = (*operator.activations, operator.node, operator.output)
-        tensors.update((name, None) for name in found if name is not None)
+        tensors.update(dict.fromkeys((*operator.activations, operator.output or operator.node)))
     return list(tensors)
 
 

@@ -24,7 +24,7 @@ class TensorStatistics:
     Attributes:
         count: finite values seen; ``n_nonfinite``: infinities and NaN, which nothing else here counts.
         minimum, maximum: of the finite values; infinity and minus infinity where there are none.
-        sum, sum_squares: float64, of the finite values.
+        sum: float64, of the finite values.
         channel_axis: along which channels were told apart, as it was asked for; None where it was not.
         channel_minimum, channel_maximum: float64 [channels], or None; NaN is passed over, infinities are not.
     """
@@ -34,7 +34,6 @@ class TensorStatistics:
     minimum: float
     maximum: float
     sum: float
-    sum_squares: float
     histogram: Histogram
     channel_axis: int | None = None
     channel_minimum: Array | None = None
@@ -69,7 +68,7 @@ class TensorAccumulator:
             count=other.count,
             n_nonfinite=other.n_nonfinite,
             extrema=(other.minimum, other.maximum),
-            sums=(other.sum, other.sum_squares),
+            total=other.sum,
         )
         if other.channel_minimum is not None and other.channel_maximum is not None:
             self._extend(other.channel_minimum, other.channel_maximum)
@@ -89,7 +88,6 @@ class TensorAccumulator:
             minimum=grown.minimum,
             maximum=grown.maximum,
             sum=grown.total,
-            sum_squares=grown.total_squares,
             histogram=grown.freeze(),
             channel_axis=self._axis,
             channel_minimum=low,

@@ -37,12 +37,12 @@ def _side_arrays(side: TensorMap) -> tuple[JSON, dict[str, Array]]:
         bins = tensor.histogram
         shape = [bins.exponent, bins.first, len(bins.counts), tensor.channel_axis, n_channels]
         rows.append([name, tensor.count, tensor.n_nonfinite, *shape])
-        numbers.append((tensor.minimum, tensor.maximum, tensor.sum, tensor.sum_squares))
+        numbers.append((tensor.minimum, tensor.maximum, tensor.sum))
         counts.append(bins.counts)
         if low is not None and high is not None:
             channels += [low, high]
     return rows, {
-        "numbers": np.array(numbers, np.float64).reshape(-1, 4),
+        "numbers": np.array(numbers, np.float64).reshape(-1, 3),
         "counts": np.concatenate([np.zeros(0, np.int64), *counts]),
         "channels": np.concatenate([np.zeros(0, np.float64), *channels]),
     }
@@ -78,6 +78,6 @@ def _side(rows: list[Any], index: int, archive: Any) -> dict[str, TensorStatisti
         if not 0 <= n_bins == len(bins.counts) <= MAX_BINS or int(bins.counts.sum()) != count:
             raise ValueError(f"the counts of {name!r} are not whole")
         bin_at += n_bins
-        minimum, maximum, total, squares = (float(value) for value in row)
-        side[name] = TensorStatistics(count, n_nonfinite, minimum, maximum, total, squares, bins, axis, low, high)
+        minimum, maximum, total = (float(value) for value in row)
+        side[name] = TensorStatistics(count, n_nonfinite, minimum, maximum, total, bins, axis, low, high)
     return side

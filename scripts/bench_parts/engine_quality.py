@@ -22,8 +22,10 @@ from edgekit.plan import Planned, plan_one
 from edgekit.profiles import machine_profile
 from edgekit.progress import Progress
 from edgekit.quantize.types import RangeMethod
+from edgekit.refinement import KEPT_ABOVE_DB
 from edgekit.schemes import Int8Static
-from edgekit.targets import Sparing, get_target
+from edgekit.simulation import closest
+from edgekit.targets import Refining, Sparing, get_target
 from edgekit.types import Array, BuildData, Candidate, Feed, Site
 
 from .contestants import run_recipe, write_calibration
@@ -84,25 +86,30 @@ def run_task(task: Task, stamp: Stamp, scratch: Path, progress: Progress) -> Qua
 def _ours(
     model: Model, plain: Planned, methods: Sequence[RangeMethod], data: BuildData, judge: Judge, progress: Progress
 ) -> QualityRow:
-    """The range method that is closest to float on the held-out feeds, as the search chooses it."""
-    best: tuple[float, str, Path] | None = None
-    held_out, reasons = list(data.held_out), []
-    offered: Sequence[RangeMethod] = methods or ("minmax",)
-    for method in offered:
-        candidate = replace(plain.candidate, scheme=replace(Int8Static(), range_method=method))
-        try:
-            built = build(model, plan_one(plain, model, candidate), data, threads=1)
-        except EdgekitError as problem:
-            reasons.append(f"{method}: {problem}")
-            continue
+    """As the search does it: the range method by its closeness to float on held-out feeds, then what refines it there."""
+    held_out = list(data.held_out)
+
+    def made(candidate: Candidate) -> tuple[float, Path]:
+        built = build(model, plan_one(plain, model, candidate), data, threads=1)
         path = built.folder / built.artifact.entry
         closeness_db = judge.compare(path, held_out).closeness_db
-        progress.note(f"{method}: {closeness_db:.2f} dB held out")
-        if best is None or closeness_db > best[0]:
-            best = (closeness_db, method, path)
-    if best is None:
-        return QualityRow("edgekit", fails="; ".join(reasons)[:240])
-    return _row("edgekit", judge.compare(best[2], judge.unseen), detail=best[1])
+        progress.note(f"{candidate.scheme} {candidate.build_options}: {closeness_db:.2f} dB held out")
+        return closeness_db, path
+
+    by_method = {method: made(replace(plain.candidate, scheme=Int8Static(method))) for method in methods or ("minmax",)}
+    method = closest({method: closeness_db for method, (closeness_db, _) in by_method.items()})
+    best, options = by_method[method], plain.candidate.build_options
+    chosen = replace(plain.candidate, scheme=Int8Static(method))
+    for change in plain.target.refinements(model, chosen, plain.site) if isinstance(plain.target, Refining) else ():
+        try:
+            changed = made(replace(chosen, build_options={**chosen.build_options, **change}))
+        except EdgekitError as problem:
+            progress.note(f"{change}: {problem}")
+            continue
+        if changed[0] > best[0] + KEPT_ABOVE_DB:
+            best, options = changed, {**options, **change}
+    detail = ", ".join([method, *(str(value) for value in options.values())])
+    return _row("edgekit", judge.compare(best[1], judge.unseen), detail=detail)
 
 
 def _peer(recipe: str, given: Path, scratch: Path, judge: Judge) -> QualityRow:

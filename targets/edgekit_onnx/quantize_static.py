@@ -47,7 +47,7 @@ def quantize_static(
     from edgekit.quantize.calibration import collect
     from edgekit.quantize.emitter import emit_qdq, shared_ranges
     from edgekit.quantize.passes import PASSES as REWRITES
-    from edgekit.quantize.placement import calibrated_tensors, plan_placement
+    from edgekit.quantize.placement import calibrated_tensors, plan_placement, planned_tensors
     from edgekit.quantize.range_cache import statistics_for
 
     unknown = sorted(set(passes) - set(PASSES))
@@ -59,7 +59,7 @@ def quantize_static(
     plan = plan_placement(made.graph, placement, keep_float=kept)
     if not plan:
         return Counter()
-    tensors = calibrated_tensors(made.graph)
+    tensors = list(dict.fromkeys((*calibrated_tensors(made.graph), *planned_tensors(plan))))
     statistics = collect(made, tensors, data.fit) if rewritten else statistics_for(model, data, tensors)
     ranges = shared_ranges(made.graph, plan, _ranges(statistics.tensors, plan, placement, range_method))
     if "bias" in passes and correct_biases(made, plan, placement, ranges, islice(data.fit, _FEEDS_FOR_BIAS)):

@@ -91,7 +91,7 @@ def test_going_on_is_as_one_pass() -> None:
             collector.take(feed)
         both = collector.freeze().tensors
     for name, tensor in whole.items():
-        assert (both[name].sum, both[name].sum_squares) == (tensor.sum, tensor.sum_squares)
+        assert both[name].sum == tensor.sum
         np.testing.assert_array_equal(both[name].histogram.counts, tensor.histogram.counts)
 
 

@@ -9,7 +9,6 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from edgekit.quantize.placement import calibrated_tensors
 from edgekit.quantize.types import Placement, Range
 
 #: Every type that has an integer kernel somewhere, and no kernel's habits besides.
@@ -58,10 +57,10 @@ def run(model: onnx.ModelProto, feed: Mapping[str, np.ndarray], *, simulated: bo
 
 
 def ranges_of(model: onnx.ModelProto, feeds: Sequence[Mapping[str, np.ndarray]]) -> dict[str, Range]:
-    """Minimum and maximum of all calibrated tensors."""
+    """Minimum and maximum of every tensor that is computed, and of the inputs."""
     exposed = copy(model)
     have = {value.name for value in (*exposed.graph.output, *exposed.graph.input)}
-    tensors = calibrated_tensors(model.graph)
+    tensors = [value.name for value in model.graph.input] + [name for one in model.graph.node for name in one.output]
     exposed.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in tensors if name not in have)
     values = [{**feed, **run(exposed, feed, simulated=True)} for feed in feeds]
     return {
