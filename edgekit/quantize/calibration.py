@@ -108,7 +108,7 @@ def collecting(
     names = list(dict.fromkeys(tensors))
     with (
         expose(model, names, max_bytes=max_bytes) as exposed,
-        ThreadPoolExecutor(min(n_cores(), _MOST_THREADS), "edgekit-count") as pool,
+        ThreadPoolExecutor(max(1, min(n_cores() - 1, _MOST_THREADS)), "edgekit-count") as pool,
     ):
         yield Collector(exposed, pool, names, per_channel or {}, start)
 

@@ -74,7 +74,6 @@ class ExposedModel:
         options.intra_op_num_threads = n_cores()
         options.inter_op_num_threads = 1
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
-        options.enable_cpu_mem_arena = False  # an arena keeps what its largest moment took
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # counting needs the core that would wait
         options.add_session_config_entry("session.disable_quant_qdq", "1")  # an integer kernel has no float tensors to look at
         if self._folder is not None:
