@@ -22,6 +22,7 @@ from .types import CandidateReport, Measurement, RunFailure
 from .verdict import FASTER, is_full_precision
 
 MAX_FINALISTS = 8
+UNASKED_FINALISTS = 5  # where no budget was given, a run stays a matter of a few minutes
 FLOAT, CAN_WIN, TOO_SLOW, WRONG = range(4)  # the order in which they are evaluated
 
 
@@ -58,7 +59,9 @@ def judge_all(
             rows[key] = _judged_row(setting, item, judge_scored(view, setting.gates, view.score, comparison))
         elif isinstance(results.get(key), RunFailure):
             rows[key] = with_evidence(row_of(item, stage="built", reason="not evaluated: it failed before"), comparison, view)
-        elif setting.evaluation is not None and (why := _not_evaluated(rows, finalists, rank, budget)):
+        elif setting.evaluation is not None and (
+            why := _not_evaluated(rows, finalists, rank, budget, _closer_refused(compared, rows, key))
+        ):
             rows[key] = _unscored(setting, view, item, comparison, rank, why)
         else:
             rows[key] = _judged(setting, view, item, comparison)
@@ -76,15 +79,20 @@ def _next(
     What is no closer to float than one that was refused will hardly hold: a closer one comes first, so that the few evaluations are
     not spent on many shades of the same.
     """
-    refused_db = [
-        compared.comparisons[key].closeness_db
-        for key, row in rows.items()
-        if key in compared.comparisons and row.stage == "judged" and not row.accepted
-    ]
-    if refused_db and ranks[waiting[0]][0] == CAN_WIN:
-        closer = [key for key in waiting if ranks[key][0] == CAN_WIN and compared.comparisons[key].closeness_db > max(refused_db)]
-        return closer[0] if closer else waiting[0]
-    return waiting[0]
+    if ranks[waiting[0]][0] != CAN_WIN:
+        return waiting[0]
+    can_win = (key for key in waiting if ranks[key][0] == CAN_WIN)
+    return next((key for key in can_win if not _closer_refused(compared, rows, key)), waiting[0])
+
+
+def _closer_refused(compared: Compared, rows: Mapping[str, CandidateReport], key: str) -> str:
+    """One that is at least as close to float as ``key`` and was refused all the same; empty where there is none."""
+    closeness_db = compared.comparisons[key].closeness_db
+    for other, row in rows.items():
+        was_refused = row.stage == "judged" and not row.accepted
+        if was_refused and other in compared.comparisons and compared.comparisons[other].closeness_db >= closeness_db:
+            return other
+    return ""
 
 
 def _incumbent(compared: Compared, results: Mapping[str, Measurement | RunFailure]) -> Measurement | None:
@@ -117,15 +125,20 @@ def _rank(
     return (CAN_WIN, round(math.log(_typical_s(result), FASTER)), *closest_first)
 
 
-def _not_evaluated(rows: Mapping[str, CandidateReport], finalists: int, rank: float, budget: Budget) -> str:
+def _not_evaluated(rows: Mapping[str, CandidateReport], finalists: int, rank: float, budget: Budget, closer_refused: str) -> str:
     """Why this one is not evaluated; empty when it is.
 
     Float always is: everything else is compared with it. A spent budget ends the rest once the verdict cannot change any more.
     """
     if rank == FLOAT:
         return ""
-    if finalists >= MAX_FINALISTS:
-        return f"not evaluated: {MAX_FINALISTS} finalists were likelier on held-out data"
+    most = UNASKED_FINALISTS if budget.budget_s is None else MAX_FINALISTS
+    if finalists >= most:
+        return f"not evaluated: {most} finalists were likelier on held-out data"
+    if rank == CAN_WIN and closer_refused and budget.budget_s is None:
+        return (
+            f"not evaluated: no closer to float than {closer_refused}, which does not hold the gates; give a --budget to try it too"
+        )
     holds = any(row.accepted and not is_full_precision(row.candidate) for row in rows.values())
     if budget.is_spent() and (holds or rank != CAN_WIN):
         return f"not evaluated: the budget of {budget.budget_s:g} s was used up after {finalists} that were likelier"

@@ -14,7 +14,7 @@ from .building import Built, build
 from .errors import DataError, EdgekitError, OutputError
 from .plan import Planned, plan_one
 from .schemes import Scalar
-from .search import REFINING, Budget, Compared, Setting, compare_one, failed_row, row_of, with_evidence
+from .search import REFINING, REFINING_S, Allowance, Budget, Compared, Setting, compare_one, failed_row, row_of, with_evidence
 from .targets import Refining
 from .types import RunFailure
 
@@ -46,10 +46,11 @@ def refine_all(workshop: Workshop, compared: Compared, budget: Budget) -> None:
     bases = [(item, changes) for item in compared.built.values() if (changes := _changes(workshop.model, item))]
     total = sum(len(changes) for _, changes in bases)
     done = 0
+    allowance = Allowance(budget, REFINING, REFINING_S)
     for item, changes in bases:
         best = item
         for change in changes:
-            if budget.is_spent(REFINING):
+            if allowance.is_over:
                 return
             progress.advance(done, total, f"{item.id} with {', '.join(f'{k}={v}' for k, v in change.items())}")
             candidate = replace(best.planned.candidate, build_options={**best.planned.candidate.build_options, **change})

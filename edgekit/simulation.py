@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -23,16 +24,19 @@ if TYPE_CHECKING:
     from .quantize.types import Range, Sparable
 
 FEEDS_FOR_ERRORS = 4  # held-out feeds on which single operators are looked at
-FEEDS_FOR_METHODS = 32  # on which range methods are compared
+FEEDS_FOR_METHODS = (8, 32)  # at least and at most, on which range methods are compared: as many as there is time for
 USUAL_METHOD: RangeMethod = "mse"  # by expectation the closest; another one must be clearly closer on the feeds at hand
 CLEARLY_CLOSER_DB = 1.0
-FEEDS_FOR_SETS = 24  # and on which a set of them is compared with float
+FEEDS_FOR_SETS = (8, 24)  # and on which a set of operators is compared with float
+USUAL_SETS = 15  # that are looked at
+METHODS_SHARE, SETS_SHARE = 0.3, 0.4  # of the time
 
 
 class Simulation:
     """One candidate's operators, switched on and off.
 
     Args:
+        seconds: how long all of it should take, roughly: fewer feeds are looked at where a run takes long.
         methods: range methods to choose among. The one whose simulation comes closest to float is taken (``method``), where it is
             so by more than chance; a few feeds of another kind decide otherwise.
         on_method: told each method and how close its simulation came, in dB.
@@ -45,6 +49,7 @@ class Simulation:
         data: BuildData | None,
         view: FloatView,
         *,
+        seconds: float,
         methods: Sequence[RangeMethod],
         on_method: Callable[[RangeMethod, float], None],
     ) -> None:
@@ -53,23 +58,32 @@ class Simulation:
         self._sparable = sparable
         self._data = data
         self._kinds = view.kinds
-        self._pairs = list(islice(zip(view.feeds, view.outputs, strict=True), max(FEEDS_FOR_METHODS, FEEDS_FOR_SETS)))
+        self._pairs = list(islice(zip(view.feeds, view.outputs, strict=True), max(*FEEDS_FOR_METHODS, *FEEDS_FOR_SETS)))
         self._seen: dict[frozenset[NodeId], Comparison] = {}
         found: dict[RangeMethod, tuple[float, SwitchedModel, Mapping[str, Range]]] = {}
         for method in methods:
             ranges = self._ranges(method)
             switched = SwitchedModel(self._graph(), sparable.items, sparable.placement, ranges)
-            closeness_db = self._compare(switched, self.nodes, FEEDS_FOR_METHODS).closeness_db
+            if not found:
+                run_s = self._seconds_a_run(switched)
+                n_feeds = _affordable(METHODS_SHARE * seconds / len(methods), run_s, FEEDS_FOR_METHODS)
+                self._feeds_for_sets = _affordable(SETS_SHARE * seconds / USUAL_SETS, run_s, FEEDS_FOR_SETS)
+            closeness_db = self._compare(switched, self.nodes, n_feeds).closeness_db
             on_method(method, closeness_db)
             found[method] = (closeness_db, switched, ranges)
         self.method = closest({method: closeness_db for method, (closeness_db, _, _) in found.items()})
         _, self._switched, self._chosen_ranges = found[self.method]
 
+    def _seconds_a_run(self, switched: SwitchedModel) -> float:
+        started = time.monotonic()
+        self._compare(switched, self.nodes, 1)
+        return time.monotonic() - started
+
     def of(self, quantized: Collection[NodeId]) -> Comparison:
         """Beside float, with ``quantized`` in low precision and all others in float."""
         key = frozenset(quantized)
         if key not in self._seen:
-            self._seen[key] = self._compare(self._switched, key, FEEDS_FOR_SETS)
+            self._seen[key] = self._compare(self._switched, key, self._feeds_for_sets)
         return self._seen[key]
 
     def errors(self, seconds: float, on_group: Callable[[int, int], None] | None = None) -> list[Contribution]:
@@ -125,6 +139,11 @@ class Simulation:
             for name, found in statistics.tensors.items()
         }
         return shared_ranges(self._graph().graph, [item.operator for item in self._sparable.items], ranges)
+
+
+def _affordable(seconds: float, run_s: float, between: tuple[int, int]) -> int:
+    least, most = between
+    return max(least, min(most, int(seconds / max(run_s, 1e-6))))
 
 
 def closest(closeness_db: Mapping[RangeMethod, float]) -> RangeMethod:

@@ -24,7 +24,7 @@ from .judging import open_worker
 from .quantize.damage import Contribution
 from .refinement import Workshop, build_and_compare
 from .schemes import Int8Dynamic, Int8Static
-from .search import SPARING, Budget, Compared, timed_feed
+from .search import SPARING, SPARING_S, Allowance, Budget, Compared, timed_feed
 from .simulation import Simulation
 from .targets import Sparing
 from .types import JSON, NodeId, RunFailure
@@ -33,7 +33,7 @@ from .verdict import FASTER, is_full_precision
 if TYPE_CHECKING:
     from .quantize.types import RangeMethod, Sparable
 
-ERRORS_SHARE, ERRORS_AT_MOST_S = 0.15, 45.0  # of what is left of the budget; at most, and without one
+ERRORS_SHARE, ERRORS_AT_MOST_S = 0.3, 45.0  # of the time that is left for choosing; and at most
 LEVELS_DB = (3.0, 6.0, 9.0, 12.0, 15.0)  # above the candidate as it is, where that is too far from float
 MORE_LEVELS_DB = (3.0, 6.0)  # where it is not: the evaluation data may be harder than what was held out
 MOST_SETS = 6
@@ -92,6 +92,7 @@ def spare_all(workshop: Workshop, compared: Compared, budget: Budget) -> Trail:
     """
     progress, trail = workshop.setting.progress, Trail()
     progress.stage("choosing what stays in float")
+    allowance = Allowance(budget, SPARING, SPARING_S)
     floats_s = {id(item.planned.target): _operator_seconds(workshop, item) for item in compared.built.values() if _is_float(item)}
     incumbent_s = min((sum(found.values()) for found in floats_s.values() if found), default=math.inf)
     bases = [base for item in _bases(compared) if (base := _base(workshop, trail, item, floats_s)) is not None]
@@ -99,11 +100,11 @@ def spare_all(workshop: Workshop, compared: Compared, budget: Budget) -> Trail:
         progress.advance(index, len(bases), base.item.id)
         if base.gains.least_s * FASTER > incumbent_s:
             trail.add(base.item.id, "not searched: at best hardly faster than float", estimated_s=base.gains.least_s)
-        elif budget.is_spent(SPARING):
-            trail.add(base.item.id, f"not searched: {SPARING:.0%} of the budget was used up")
+        elif allowance.is_over:
+            trail.add(base.item.id, f"not searched: {allowance.text}")
         else:
             try:
-                _search(workshop, compared, budget, trail, base)
+                _search(workshop, compared, allowance, trail, base)
             except (DeviceRunError, ModelError) as problem:  # of this candidate; the others and the verdict remain
                 trail.add(base.item.id, f"not searched: {problem}")
     progress.advance(len(bases), len(bases), "chosen")
@@ -138,7 +139,7 @@ def _kind(scheme: Int8Static | Int8Dynamic) -> str:
     return f"{scheme.slug} {scheme.weight_type}" if isinstance(scheme, Int8Dynamic) else scheme.slug
 
 
-def _search(workshop: Workshop, compared: Compared, budget: Budget, trail: Trail, found: Base) -> None:
+def _search(workshop: Workshop, compared: Compared, allowance: Allowance, trail: Trail, found: Base) -> None:
     """Adds variants of ``found.item``."""
     base, sparable, gains = found.item, found.sparable, found.gains
     scheme = base.planned.candidate.scheme
@@ -148,19 +149,21 @@ def _search(workshop: Workshop, compared: Compared, budget: Budget, trail: Trail
         sparable,
         workshop.data,
         workshop.view,
+        seconds=allowance.remaining_s(),
         methods=sparable.range_methods or (own_method,),
         on_method=partial(trail.add_method, base.id),
     )
     progress = workshop.setting.progress
     errors = simulation.errors(
-        _seconds_for_errors(budget), lambda done, left: progress.advance(done, done + left, f"{base.id}: errors of operators")
+        max(0.0, min(ERRORS_AT_MOST_S, ERRORS_SHARE * allowance.remaining_s())),
+        lambda done, left: progress.advance(done, done + left, f"{base.id}: errors of operators"),
     )
     _record_errors(workshop, trail, base, errors)
     ranking = rank(errors, gains)
     is_base = simulation.method == own_method
     for spared in _sets(workshop, trail, base, simulation, ranking, gains, is_base=is_base):
-        if budget.is_spent(SPARING):
-            trail.add(base.id, f"ended: {SPARING:.0%} of the budget was used up")
+        if allowance.is_over:
+            trail.add(base.id, f"ended: {allowance.text}")
             return
         candidate = replace(base.planned.candidate, keep_float=frozenset(spared))
         if isinstance(scheme, Int8Static) and not is_base:
@@ -169,11 +172,6 @@ def _search(workshop: Workshop, compared: Compared, budget: Budget, trail: Trail
         if made is not None:
             kept = f"built with {len(spared)} of {len(ranking)} operators in float"
             trail.add(made.id, kept, **_closeness(compared.comparisons[made.id]))
-
-
-def _seconds_for_errors(budget: Budget) -> float:
-    left_s = budget.remaining_s()
-    return ERRORS_AT_MOST_S if left_s is None else max(0.0, min(ERRORS_AT_MOST_S, ERRORS_SHARE * left_s))
 
 
 def _record_errors(workshop: Workshop, trail: Trail, base: Built, errors: Sequence[Contribution]) -> None:

@@ -85,14 +85,21 @@ def test_of_two_that_are_as_fast_the_closer_comes_first() -> None:
 
 
 def test_a_spent_budget_ends_it_when_the_verdict_cannot_change() -> None:
-    spent, free = Budget(0.0), Budget(None)
+    spent, ample, free = Budget(0.0), Budget(1e6), Budget(None)
     accepted = {"x": replace(STATIC, accepted=True)}
-    assert _not_evaluated({}, 5, CAN_WIN, spent) == "", "nothing holds yet, and this may"
-    assert "used up" in _not_evaluated({}, 1, TOO_SLOW, spent)
-    assert "used up" in _not_evaluated(accepted, 1, CAN_WIN, spent)
-    assert _not_evaluated(accepted, 1, TOO_SLOW, free) == ""
-    assert "8 finalists" in _not_evaluated({}, 8, CAN_WIN, free)
-    assert _not_evaluated(accepted, 8, FLOAT, spent) == "", "what everything is compared with is always evaluated"
+    assert _not_evaluated({}, 5, CAN_WIN, spent, "") == "", "nothing holds yet, and this may"
+    assert "used up" in _not_evaluated({}, 1, TOO_SLOW, spent, "")
+    assert "used up" in _not_evaluated(accepted, 1, CAN_WIN, spent, "")
+    assert _not_evaluated(accepted, 1, TOO_SLOW, free, "") == ""
+    assert "8 finalists" in _not_evaluated({}, 8, CAN_WIN, ample, "")
+    assert "5 finalists" in _not_evaluated({}, 5, CAN_WIN, free, "")
+    assert _not_evaluated(accepted, 8, FLOAT, spent, "") == "", "what everything is compared with is always evaluated"
+
+
+def test_what_is_no_closer_than_a_refused_one_is_tried_only_where_there_is_a_budget_for_it() -> None:
+    assert "no closer to float than x" in _not_evaluated({}, 1, CAN_WIN, Budget(None), "x")
+    assert _not_evaluated({}, 1, CAN_WIN, Budget(1e6), "x") == ""
+    assert _not_evaluated({}, 1, TOO_SLOW, Budget(None), "x") == ""
 
 
 def test_where_nothing_has_to_be_beaten_slow_ones_can_win_too() -> None:
