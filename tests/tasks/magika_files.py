@@ -24,6 +24,7 @@ import plistlib
 import sqlite3
 import sysconfig
 import tarfile
+import time
 import wave
 import zipfile
 import zlib
@@ -264,7 +265,9 @@ def as_picture(form: str) -> Callable[[Path, np.random.Generator], bytes]:
         from PIL import Image
 
         out = io.BytesIO()
-        Image.fromarray(picture(rng)).save(out, form)
+        # A PDF tells when it was made: the same file each time, in each of the processes that split the files into sets.
+        dated = {"creationDate": A_DAY, "modDate": A_DAY} if form == "PDF" else {}
+        Image.fromarray(picture(rng)).save(out, form, **dated)
         return out.getvalue()
 
     return make
@@ -278,6 +281,7 @@ def picture(rng: np.random.Generator) -> npt.NDArray[np.uint8]:
     return np.clip(127 + 100 * np.stack(waves, -1) + rng.normal(0, 4, (side, side, 3)), 0, 255).astype(np.uint8)
 
 
+A_DAY = time.gmtime(1_780_000_000)
 MADE: dict[str, tuple[str, Callable[[Path, np.random.Generator], bytes]]] = {
     "json": ("text", as_json),
     "jsonl": ("text", as_jsonl),
