@@ -52,8 +52,17 @@ def require_speed(report: dict[str, Any], wanted: float) -> None:
     assert winner_of(report)["speedup_vs_reference"]["ci95"][1] >= 0.9 * wanted, winner_of(report)
 
 
+@pytest.fixture
+def _needs_bfloat16() -> None:
+    import openvino
+
+    if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        pytest.skip("this processor has no bfloat16")
+
+
 # One precision each, the one that wins here: the whole search over all of them is what `scripts/bench tasks` runs.
 @pytest.mark.alone
+@pytest.mark.usefixtures("_needs_bfloat16")
 def test_the_recogniser(tmp_path: Path) -> None:
     report = deploy("recogniser", "openvino", tmp_path / "out", "--shape", "x=1x3x48x320", "--precision", "mixed")
     require_speed(report, 3.2)
@@ -66,6 +75,7 @@ def test_minilm(tmp_path: Path) -> None:
 
 
 @pytest.mark.alone
+@pytest.mark.usefixtures("_needs_bfloat16")
 def test_the_detector(tmp_path: Path) -> None:
     report = deploy("detector", "openvino", tmp_path / "out", "--shape", "x=1x3x384x384", "--precision", "bf16")
     agreement = winner_of(report)["agreement"]
