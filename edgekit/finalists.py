@@ -23,6 +23,7 @@ from .verdict import FASTER, is_full_precision
 
 MAX_FINALISTS = 8
 UNASKED_FINALISTS = 5  # where no budget was given, a run stays a matter of a few minutes
+UNASKED_SLOW = 2  # of those that cannot win, for the table
 FLOAT, CAN_WIN, TOO_SLOW, WRONG = range(4)  # the order in which they are evaluated
 
 
@@ -135,6 +136,8 @@ def _not_evaluated(rows: Mapping[str, CandidateReport], finalists: int, rank: fl
     most = UNASKED_FINALISTS if budget.budget_s is None else MAX_FINALISTS
     if finalists >= most:
         return f"not evaluated: {most} finalists were likelier on held-out data"
+    if rank == TOO_SLOW and budget.budget_s is None and finalists >= UNASKED_SLOW:
+        return "not evaluated: it cannot win; give a --budget to see it scored"
     if rank == CAN_WIN and closer_refused and budget.budget_s is None:
         return (
             f"not evaluated: no closer to float than {closer_refused}, which does not hold the gates; give a --budget to try it too"

@@ -19,6 +19,7 @@ from .targets import Refining
 from .types import RunFailure
 
 if TYPE_CHECKING:
+    from .fidelity import Comparison
     from .judging import FloatView
     from .model import Model
     from .types import BuildData, Candidate, NodeId
@@ -44,6 +45,8 @@ def refine_all(workshop: Workshop, compared: Compared, budget: Budget) -> None:
     progress = workshop.setting.progress
     progress.stage("refining candidates")
     bases = [(item, changes) for item in compared.built.values() if (changes := _changes(workshop.model, item))]
+    if budget.budget_s is None:
+        bases = [(item, changes) for item, changes in bases if not is_close(workshop, compared.comparisons[item.id])]
     total = sum(len(changes) for _, changes in bases)
     done = 0
     allowance = Allowance(budget, REFINING, REFINING_S)
@@ -59,6 +62,12 @@ def refine_all(workshop: Workshop, compared: Compared, budget: Budget) -> None:
         if best is not item:
             _add_run_options(workshop, compared, item, best)
     progress.advance(total, total, "refined")
+
+
+def is_close(workshop: Workshop, comparison: Comparison) -> bool:
+    """Far on the right side of the gate already: closer still is worth the time only where a budget gives it."""
+    agreement, needed = comparison.agreement(), workshop.setting.gates.agreement_needed(labels=True)
+    return agreement is not None and agreement.value >= (1 + max(needed, 0.98)) / 2
 
 
 def _changes(model: Model, item: Built) -> Sequence[Mapping[str, Scalar]]:

@@ -22,7 +22,7 @@ from .errors import DeviceRunError, ModelError
 from .fidelity import Comparison
 from .judging import open_worker
 from .quantize.damage import Contribution
-from .refinement import Workshop, build_and_compare
+from .refinement import Workshop, build_and_compare, is_close
 from .schemes import Int8Dynamic, Int8Static
 from .search import SPARING, SPARING_S, Allowance, Budget, Compared, timed_feed
 from .simulation import Simulation
@@ -93,9 +93,14 @@ def spare_all(workshop: Workshop, compared: Compared, budget: Budget) -> Trail:
     progress, trail = workshop.setting.progress, Trail()
     progress.stage("choosing what stays in float")
     allowance = Allowance(budget, SPARING, SPARING_S)
+    wanted = [
+        item for item in _bases(compared) if budget.budget_s is not None or not is_close(workshop, compared.comparisons[item.id])
+    ]
+    if not wanted:
+        return trail
     floats_s = {id(item.planned.target): _operator_seconds(workshop, item) for item in compared.built.values() if _is_float(item)}
     incumbent_s = min((sum(found.values()) for found in floats_s.values() if found), default=math.inf)
-    bases = [base for item in _bases(compared) if (base := _base(workshop, trail, item, floats_s)) is not None]
+    bases = [base for item in wanted if (base := _base(workshop, trail, item, floats_s)) is not None]
     for index, base in enumerate(sorted(bases, key=lambda base: base.gains.least_s)):
         progress.advance(index, len(bases), base.item.id)
         if base.gains.least_s * FASTER > incumbent_s:

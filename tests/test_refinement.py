@@ -81,7 +81,7 @@ def run(
     items = [built(target, SITE, candidate) for candidate in (BASE, *siblings)]
     compared = Compared({item.id: item for item in items}, {item.id: comparison(NOISE[""]) for item in items}, {})
     workshop = Workshop(setting(session), View(), None, None, 1)  # type: ignore[arg-type]
-    refine_all(workshop, compared, budget or Budget(None))
+    refine_all(workshop, compared, budget or Budget(1e6))
     return compared
 
 

