@@ -184,7 +184,9 @@ def as_xml(module: Path, rng: np.random.Generator) -> bytes:
 
 def as_html(module: Path, rng: np.random.Generator) -> bytes:
     lines = module.read_text("utf-8", "replace").splitlines()[: int(rng.integers(20, 60))]
-    return difflib.HtmlDiff().make_file(lines, [line for line in lines if rng.random() > 0.05]).encode()
+    maker = difflib.HtmlDiff()
+    difflib.HtmlDiff._default_prefix = 0  # a counter of the process, which gets into the page
+    return maker.make_file(lines, [line for line in lines if rng.random() > 0.05]).encode()
 
 
 def as_diff(module: Path, rng: np.random.Generator) -> bytes:
@@ -210,8 +212,9 @@ def as_pickle(module: Path, rng: np.random.Generator) -> bytes:
 
 
 def as_bytecode(module: Path, rng: np.random.Generator) -> bytes:
+    """Version 2 of the format: later ones note which objects are shared, and that changes with what else the process has loaded."""
     code = compile(module.read_bytes(), module.name, "exec", dont_inherit=True)
-    return importlib.util.MAGIC_NUMBER + bytes(4) + rng.bytes(4) + len(code.co_code).to_bytes(4, "little") + marshal.dumps(code)
+    return importlib.util.MAGIC_NUMBER + bytes(4) + rng.bytes(4) + len(code.co_code).to_bytes(4, "little") + marshal.dumps(code, 2)
 
 
 def as_sqlite(module: Path, rng: np.random.Generator) -> bytes:
