@@ -14,7 +14,7 @@ again and measured in the same rounds. Brackets are 95 % intervals. A line that 
 CALIBRATION = """\
 A net with the shapes of a ResNet50 and seeded weights, 224x224, seeded normal samples. Each run is a process of its own; the runs
 of one number of samples are interleaved. Seconds are from the model's file to the ranges, imports left out; ours makes the ranges
-of all four methods. The peak is that of the resident set.""".splitlines()
+by mean squared error. The peak is that of the resident set.""".splitlines()
 
 QUALITY = """\
 The same operators in every artifact, uint8 activations, int8 weights a channel, the same calibration feeds. What is compared is
