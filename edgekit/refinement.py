@@ -37,6 +37,7 @@ class Workshop:
     data: BuildData | None
     threads: int
     is_timed: bool = True  # whether this is the device that times are wanted of
+    refined_from: dict[str, str] = field(default_factory=dict)  # by candidate: the one that the target offered
     damage: dict[str, dict[NodeId, float]] = field(default_factory=dict)  # by candidate: the share of error of its worst operators
 
 
@@ -60,13 +61,15 @@ def refine_all(workshop: Workshop, compared: Compared, budget: Budget) -> None:
             best = _better(workshop, compared, best, candidate)
             done += 1
         if best is not item:
+            workshop.refined_from[best.id] = item.id
             _add_run_options(workshop, compared, item, best)
     progress.advance(total, total, "refined")
 
 
 def is_close(workshop: Workshop, comparison: Comparison) -> bool:
     """Far on the right side of the gate already: closer still is worth the time only where a budget gives it."""
-    agreement, needed = comparison.agreement(), workshop.setting.gates.agreement_needed(labels=True)
+    setting, agreement = workshop.setting, comparison.agreement()
+    needed = setting.gates.agreement_needed(labels=setting.evaluation is not None)
     return agreement is not None and agreement.value >= (1 + max(needed, 0.98)) / 2
 
 

@@ -94,7 +94,9 @@ def spare_all(workshop: Workshop, compared: Compared, budget: Budget) -> Trail:
     progress.stage("choosing what stays in float")
     allowance = Allowance(budget, SPARING, SPARING_S)
     wanted = [
-        item for item in _bases(compared) if budget.budget_s is not None or not is_close(workshop, compared.comparisons[item.id])
+        item
+        for item in _bases(workshop, compared)
+        if budget.budget_s is not None or not is_close(workshop, compared.comparisons[item.id])
     ]
     if not wanted:
         return trail
@@ -125,23 +127,20 @@ def _base(workshop: Workshop, trail: Trail, item: Built, floats_s: Mapping[int, 
     return Base(item, found, _gains(workshop, trail, item, floats_s.get(id(target), {}), nodes))
 
 
-def _bases(compared: Compared) -> list[Built]:
-    """The best variant of each quantized candidate; one that differs in run options only runs what its sibling builds."""
-    found: dict[tuple[JSON, ...], Built] = {}
+def _bases(workshop: Workshop, compared: Compared) -> list[Built]:
+    """Of each quantized candidate that a target offered, the closest variant; one that differs in run options only runs what its
+    sibling builds.
+    """
+    found: dict[str, Built] = {}
     for item in compared.built.values():
         candidate = item.planned.candidate
         if candidate.run_options or candidate.keep_float or not isinstance(candidate.scheme, (Int8Static, Int8Dynamic)):
             continue
-        options = candidate.build_options
-        key = (candidate.target, _kind(candidate.scheme), options.get("operators"), options.get("dynamic_operators"))
-        best = found.get(key)
+        offered = workshop.refined_from.get(item.id, item.id)
+        best = found.get(offered)
         if best is None or compared.comparisons[item.id].closeness_db > compared.comparisons[best.id].closeness_db:
-            found[key] = item
+            found[offered] = item
     return list(found.values())
-
-
-def _kind(scheme: Int8Static | Int8Dynamic) -> str:
-    return f"{scheme.slug} {scheme.weight_type}" if isinstance(scheme, Int8Dynamic) else scheme.slug
 
 
 def _search(workshop: Workshop, compared: Compared, allowance: Allowance, trail: Trail, found: Base) -> None:
