@@ -57,10 +57,14 @@ class Trail:
 
 @dataclass(frozen=True)
 class Gains:
-    """Seconds an inference that each operator saves by being quantized, and what the whole model takes in float."""
+    """Seconds an inference that each operator saves by being quantized, and what the whole model takes in float.
+
+    ``is_measured``: False where no times are known; then each operator counts 1, which ranks them and is no time.
+    """
 
     by_node: Mapping[NodeId, float]
     float_s: float
+    is_measured: bool = True
 
     def seconds(self, quantized: Iterable[NodeId]) -> float:
         """The estimated time of an inference; a quantized operator may take longer than its float form."""
@@ -105,7 +109,7 @@ def spare_all(workshop: Workshop, compared: Compared, budget: Budget) -> Trail:
     bases = [base for item in wanted if (base := _base(workshop, trail, item, floats_s)) is not None]
     for index, base in enumerate(sorted(bases, key=lambda base: base.gains.least_s)):
         progress.advance(index, len(bases), base.item.id)
-        if base.gains.least_s * FASTER > incumbent_s:
+        if base.gains.is_measured and base.gains.least_s * FASTER > incumbent_s:
             trail.add(base.item.id, "not searched: at best hardly faster than float", estimated_s=base.gains.least_s)
         elif allowance.is_over:
             trail.add(base.item.id, f"not searched: {allowance.text}")
@@ -234,7 +238,7 @@ def _sets(
         trail.add(
             base.id,
             f"simulated with {length} of {len(ranking)} operators in float",
-            estimated_speedup_vs_float=gains.float_s / seconds,
+            estimated_speedup_vs_float=gains.float_s / seconds if gains.is_measured else None,
             outcome=outcome,
             **_closeness(comparison),
         )
@@ -261,7 +265,7 @@ def _gains(workshop: Workshop, trail: Trail, base: Built, float_s: Mapping[NodeI
     quantized_s = _operator_seconds(workshop, base) if float_s else {}
     if not quantized_s:
         trail.add(base.id, "the times of operators are not known: each is taken to gain alike")
-        return Gains(dict.fromkeys(nodes, 1.0), len(nodes) + 1e-3)
+        return Gains(dict.fromkeys(nodes, 1.0), len(nodes) + 1e-3, is_measured=False)
     found = Gains({node: float_s.get(node, 0.0) - quantized_s.get(node, 0.0) for node in nodes}, sum(float_s.values()))
     trail.add(
         base.id,

@@ -100,3 +100,13 @@ def test_the_usual_range_method_stays_unless_another_is_clearly_closer() -> None
     assert closest({"minmax": 14.0, "mse": 11.6, "entropy": 12.4}) == "minmax"
     assert closest({"minmax": 3.0}) == "minmax"
     assert closest({"mse": float("-inf"), "percentile": 1.0}) == "percentile"
+
+
+def test_without_times_no_speed_is_estimated() -> None:
+    errors = {"a": 0.5, "b": 0.1}
+    trail = Trail()
+    simulation: Any = FakeSimulation(errors)
+    base: Any = SimpleNamespace(id="onnx/int8")
+    gains = Gains(dict.fromkeys(errors, 1.0), 2.001, is_measured=False)
+    assert _sets(workshop(0.85), trail, base, simulation, ["a", "b"], gains, is_base=True)
+    assert all(step["estimated_speedup_vs_float"] is None for step in trail.steps)
