@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from support.guests import Toy, is_running, wait_until_gone
 
-from edgekit.devices import AgentSession, BenchPlan, LocalTransport, Opened, local_transport, open_device
-from edgekit.errors import DataError, DependencyError, DeviceUnavailableError, IntegrityError, UnknownNameError, UsageError
+from edgekit.devices import AgentSession, BenchPlan, LocalTransport, Opened, local_transport
+from edgekit.errors import DataError, DeviceUnavailableError, IntegrityError, UsageError
 from edgekit.types import Measurement
 
 X = np.arange(6, dtype=np.float32).reshape(2, 3)
@@ -236,14 +236,3 @@ def test_mistakes_of_the_caller_are_named(toy: Toy) -> None:
             session.infer("one", {"x": np.array(["text"])})
         session.close_worker("one")
         opened(session, toy)
-
-
-def test_devices_by_name() -> None:
-    assert open_device(None) == open_device("local")
-    assert open_device(None).address == "local"
-    for spec in ("ssh://board", "adb:serial"):
-        with pytest.raises(DependencyError) as caught:
-            open_device(spec)
-        assert caught.value.exit_code == 3
-    with pytest.raises(UnknownNameError):
-        open_device("lokal")
