@@ -76,7 +76,12 @@ def zipapp_bytes(runners: Mapping[str, Runner]) -> bytes:
 
 def _agent_sources() -> dict[str, bytes]:
     folder = resources.files("edgekit") / "agent"
-    return {f"agent/{file.name}": file.read_bytes() for file in folder.iterdir() if file.name.endswith(".py")}
+    return {
+        f"{name}/{file.name}": file.read_bytes()
+        for name, each in (("agent", folder), ("agent/meters", folder / "meters"))
+        for file in each.iterdir()
+        if file.name.endswith(".py")
+    }
 
 
 def _runner_sources(target: str, runner: Runner) -> dict[str, bytes]:

@@ -15,16 +15,18 @@ import pytest
 import edgekit.agent
 from edgekit.devices import AgentSession, local_transport
 
-SOURCES = sorted(Path(edgekit.agent.__file__).parent.glob("*.py"))
+AGENT = Path(edgekit.agent.__file__).parent
+SOURCES = sorted(AGENT.rglob("*.py"))
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(AGENT)))
 def test_syntax_and_imports(path: Path) -> None:
     for node in ast.walk(ast.parse(path.read_text(), feature_version=(3, 8))):
         if isinstance(node, ast.Import):
             assert {alias.name.split(".")[0] for alias in node.names} <= sys.stdlib_module_names
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 1 or str(node.module).split(".")[0] in sys.stdlib_module_names
+            within = 1 <= node.level <= len(path.relative_to(AGENT).parts)
+            assert within or (node.level == 0 and str(node.module).split(".")[0] in sys.stdlib_module_names)
 
 
 def old_python() -> str | None:
