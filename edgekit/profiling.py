@@ -17,7 +17,8 @@ from .devices.plan import BenchPlan, Timeouts
 from .devices.session import AgentSession
 from .errors import DeviceRunError, UsageError
 from .judging import open_worker
-from .measure.statistics import summarize, trust
+from .measure.statistics import summarize
+from .measure.trust import trust
 from .model import model_path
 from .plan import Planned
 from .preparation import Sources, calibration_of, prepare

@@ -11,20 +11,21 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from .building import Built, build
 from .errors import DataError, DependencyError, DeviceRunError, EdgekitError, OutputError
 from .fidelity import Comparison
 from .gates import Gates
 from .judging import FloatView, compare, failure_of, open_worker, predictor, view_float
-from .measure.statistics import speedup, summarize, trust
+from .measure.statistics import speedup, summarize
+from .measure.trust import trust
 from .types import BuildData, CandidateReport, Feed, Feeds, Fidelity, Measurement, RunFailure, Stage, TensorSpec
 from .verdict import Choice, choose
 
 if TYPE_CHECKING:
-    from .devices.session import AgentSession
     from .evaluation import Evaluation, Predict
+    from .judge import Judge
     from .model import Model
     from .plan import Planned
     from .progress import Progress
@@ -128,32 +129,31 @@ def _likeliest_of_each_target_first(planned: Sequence[Planned]) -> list[Planned]
 class Setting:
     """What stays the same for every candidate.
 
-    ``seen``: hashes of the feeds that calibration has seen. ``scratch``: a private folder for float's outputs. ``judged_on``: which
-    machine's runtime gives the outputs that are judged.
+    ``session``: takes the outputs that are judged, here or on the device. ``seen``: hashes of the feeds that calibration has seen.
+    ``scratch``: a private folder for float's outputs.
     """
 
-    session: AgentSession
+    session: Judge
     gates: Gates
     held_out: Feeds
     synthetic: bool
     evaluation: Evaluation | None
     seen: frozenset[str]
     scratch: Path
-    judged_on: Literal["host", "device"]
     progress: Progress
 
 
 def look_at_float(setting: Setting, reference: Built) -> FloatView:
-    """The reference's outputs and score; its worker stays open under ``reference.id``.
+    """The reference's outputs and score, on this machine; its worker stays open there under ``reference.id``.
 
     Raises:
         DeviceRunError: the original model itself does not run.
     """
     setting.progress.stage("running the original in float")
-    failure = open_worker(setting.session, reference.id, reference)
+    failure = open_worker(setting.session.host, reference.id, reference)
     if failure is not None:
         raise DeviceRunError("the original model does not run in ONNX Runtime", why=failure.message)
-    predict = predictor(setting.session, reference.id, reference)
+    predict = predictor(setting.session.host, reference.id, reference)
     return view_float_in(setting, predict, "float")
 
 
@@ -182,7 +182,7 @@ def compare_all(setting: Setting, view: FloatView, reference: Built, built: Mapp
     found = Compared({}, {}, {})
     for index, item in enumerate(built.values()):
         progress.advance(index, len(built), item.id)
-        compared = _itself(view) if item.id == reference.id else compare_one(setting, view, item)
+        compared = _compare_reference(setting, view, item) if item.id == reference.id else compare_one(setting, view, item)
         if isinstance(compared, RunFailure):
             found.refused[item.id] = failed_row(item, compared)
         else:
@@ -192,18 +192,23 @@ def compare_all(setting: Setting, view: FloatView, reference: Built, built: Mapp
 
 
 def compare_one(setting: Setting, view: FloatView, item: Built) -> Comparison | RunFailure:
-    """One candidate beside float; its worker stays open when it ran."""
-    failure = open_worker(setting.session, item.id, item)
-    if failure is not None:
-        return failure
-    try:
-        return compare(predictor(setting.session, item.id, item), view)
-    except DeviceRunError as problem:
-        return failure_of(problem)
+    """One candidate beside float; its worker stays open when it ran. What fails on this machine is tried on a remote device."""
+    judge = setting.session
+    failure = open_worker(judge, item.id, item)
+    while failure is None:
+        try:
+            return compare(predictor(judge, item.id, item), view)
+        except DeviceRunError as problem:
+            failure = failure_of(problem)
+            if judge.is_remote and not judge.is_judged_there(item.id):
+                failure = judge.judge_on_device(item.id, item)
+    return failure
 
 
-def _itself(view: FloatView) -> Comparison:
-    """The reference beside itself: what was run already is not run again."""
+def _compare_reference(setting: Setting, view: FloatView, reference: Built) -> Comparison | RunFailure:
+    """The reference as a candidate. Where it is judged on this machine that is itself: what was run already is not run again."""
+    if setting.session.judges_all_there:
+        return compare_one(setting, view, reference)
     comparison = Comparison(view.kinds)
     for outputs in view.outputs:
         comparison.add(outputs, outputs)
@@ -236,15 +241,20 @@ def with_evidence(row: CandidateReport, comparison: Comparison, view: FloatView)
 def measure_all(
     setting: Setting, candidates: Mapping[str, Built], reference: Built, feed: Feed, extra: Mapping[str, Built], budget: Budget
 ) -> dict[str, Measurement | RunFailure]:
-    """Measures every candidate that ran, with the reference (and ``extra``, by key), in interleaved rounds."""
+    """Measures every candidate that ran, with the reference (and ``extra``, by key), in interleaved rounds.
+
+    A reference or extra that a remote device cannot run is left out: what is compared with it is then not known.
+    """
     from .contract import to_artifact
     from .devices.plan import BenchPlan
 
     setting.progress.stage("measuring, interleaved")
     keys = {reference.id: reference, **candidates, **extra}
+    if setting.session.is_remote:
+        keys = {key: item for key, item in keys.items() if setting.session.open_on_device(key, item) is None}
     feeds = {key: to_artifact(feed, item.artifact.io) for key, item in keys.items()}
     plan = BenchPlan().within(budget.remaining_s(), len(keys))
-    return setting.session.bench(list(keys), feeds, plan, setting.progress.advance)
+    return setting.session.device.bench(list(keys), feeds, plan, setting.progress.advance)
 
 
 def timed_feed(feed: Feed, inputs: Sequence[TensorSpec]) -> Feed:

@@ -81,8 +81,44 @@ class Profile:
 
 
 @dataclass(frozen=True)
+class CpuPolicy:
+    """Cores that share a clock, and who chooses it (Linux cpufreq).
+
+    ``governor``: the one in force, ``None`` where it cannot be read; ``available``: those that can be asked for; ``settable``: the
+    agent's user may write it without help.
+    """
+
+    name: str
+    cpus: str
+    governor: str | None
+    available: tuple[str, ...] = ()
+    settable: bool = False
+
+
+@dataclass(frozen=True)
+class PowerSensor:
+    """A meter that the agent found: what it measures, its rails, and, where it cannot be read as it is, why (otherwise empty)."""
+
+    name: str
+    scope: str
+    rails: tuple[str, ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class DeviceFacts:
-    """What the agent's probe read on the device."""
+    """What the agent's probe read on the device.
+
+    Attributes:
+        board: the maker's name of the board or product; ``None`` where nothing tells it.
+        board_ids: what drivers know it by (the device tree's ``compatible``, an Android product and its chip), most special first.
+        address_bits: 32 or 64, of the agent's Python: a 64-bit kernel may run a 32-bit system.
+        libc: the C library with its version, such as ``glibc 2.36``; empty where it cannot be told. Wheels depend on it.
+        disk_free_bytes: free for this user where the agent keeps its files.
+        policies: groups of cores and their governors; empty on virtual machines and where the kernel has none.
+        power_reason: why ``power_sensors`` is empty.
+        stand_in: the device says that it stands in for another one, so its times are not that one's.
+    """
 
     kind: DeviceKind
     system: str
@@ -96,6 +132,16 @@ class DeviceFacts:
     runtimes: dict[str, str]
     governor: str | None = None
     kernel: str = ""
+    board: str | None = None
+    board_ids: tuple[str, ...] = ()
+    address_bits: int | None = None
+    libc: str = ""
+    disk_free_bytes: int | None = None
+    policies: tuple[CpuPolicy, ...] = ()
+    thermal_zones: tuple[str, ...] = ()
+    power_sensors: tuple[PowerSensor, ...] = ()
+    power_reason: str = ""
+    stand_in: bool = False
 
 
 @dataclass(frozen=True)
@@ -224,6 +270,53 @@ class WarmUp:
 
 
 @dataclass(frozen=True)
+class Reading:
+    """What was read right before and right after one burst; None is what this device does not tell.
+
+    ``window_s``: the time between. In CPU seconds: ``busy_s`` of the timing CPUs together, ``stolen_s`` of it by a hypervisor,
+    ``machine_busy_s`` of all CPUs, ``own_s`` by the candidate itself. ``waited_s``: how long its threads were ready to run while
+    others ran. ``pressure_s``: how long anything on the machine waited for a CPU. At the end: the clock of each timing CPU and
+    the temperature of each zone. ``throttled``: what counted, or said, that the clock was held down.
+    """
+
+    window_s: float
+    busy_s: float | None = None
+    stolen_s: float | None = None
+    machine_busy_s: float | None = None
+    own_s: float | None = None
+    waited_s: float | None = None
+    pressure_s: float | None = None
+    clocks_hz: tuple[float, ...] | None = None
+    temperatures_c: tuple[float | None, ...] = ()
+    throttled: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Zone:
+    """A thermal zone of the device. From ``passive_c`` on the kernel slows it down; None where it names no such temperature."""
+
+    name: str
+    passive_c: float | None = None
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """Under which conditions one candidate was measured: one reading a round, in order.
+
+    ``cpus``: those that were timed on (empty: not pinned); ``tick_s``: the grain of the kernel's CPU times. ``reasons``: {what
+    could not be read: why}.
+    """
+
+    cpus: tuple[int, ...]
+    machine_cpus: int
+    tick_s: float
+    governor: str | None
+    zones: tuple[Zone, ...]
+    readings: tuple[Reading, ...]
+    reasons: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Measurement:
     """Every sample of one candidate, as it was taken. Rounds are interleaved over all candidates of a run."""
 
@@ -237,6 +330,7 @@ class Measurement:
     requested: dict[str, JSON]
     effective: dict[str, JSON]
     threads: int
+    conditions: Conditions | None = None
 
     def samples(self) -> list[float]:
         return [sample for one_round in self.rounds for sample in one_round]
@@ -314,12 +408,30 @@ class Fidelity:
     held_out_agreement: float | None = None
 
 
+@dataclass(frozen=True)
+class DeviceDifference:
+    """How far an artifact's outputs on the device lie from those on the host, over ``n`` held-out feeds.
+
+    ``value``: the largest difference, as a fraction of the output's largest magnitude on the host; None where shapes differ or only
+    one of the two is finite. Above ``tolerance`` the artifact is judged on the device.
+    """
+
+    value: float | None
+    tolerance: float
+    n: int
+
+    @property
+    def is_small(self) -> bool:
+        return self.value is not None and self.value <= self.tolerance
+
+
 # ---------------------------------------------------------------- the verdict
 @dataclass(frozen=True)
 class CandidateReport:
     """One row of the verdict. ``accepted``: it holds every gate; ``reason``: why it is refused, or right but not taken.
 
     ``explanation``: of a refused one, what broke (the operators with most of the error, slices) and what it would have gained.
+    ``device_difference``: None where the host and the device are one machine, or the host cannot run it.
     """
 
     id: str
@@ -332,6 +444,7 @@ class CandidateReport:
     fidelity: Fidelity | None = None
     agreement: Agreement | None = None
     quality_measured_on: Literal["host", "device"] | None = None
+    device_difference: DeviceDifference | None = None
     latency_s: Latency | None = None
     latency_reason: str = ""
     speedup_vs_reference: Ratio | None = None

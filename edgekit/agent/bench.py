@@ -11,6 +11,7 @@ import random
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Sequence, Tuple
 
 from .affinity import timing_cpus
+from .conditions import Sensors, between
 from .errors import RunError
 from .memory import available_bytes
 from .slots import Slot
@@ -50,6 +51,7 @@ class Bench:
         self._failures: Dict[str, Dict[str, str]] = {}
         self._orders: List[List[str]] = []
         self._cpus = timing_cpus(max([int(slot.options.get("threads") or 1) for slot in slots] or [1]))
+        self._sensors = Sensors(self._cpus)
 
     def run(self) -> Dict[str, Any]:
         """The ``result`` of the operation; samples have been sent as ``sample`` events by then."""
@@ -70,6 +72,7 @@ class Bench:
         return {
             "mode": self._mode,
             "cpus": self._cpus,
+            "sensors": self._sensors.describe(),
             "orders": self._orders,
             "failures": self._failures,
             "measured": {
@@ -105,9 +108,18 @@ class Bench:
         fields = {
             "duration_s": plan.round_s, "min_n": plan.round_min_n, "max_n": plan.round_max_n, "settle_n": plan.settle_n,
         }  # fmt: skip
-        reply = slot.call("burst", fields, timeout_s=plan.round_timeout_s)
-        self._emit("sample", {"key": slot.key, "round": round_number}, bytes(reply.payload))
+        payload, reading = self._burst(slot, fields)
+        self._emit("sample", {"key": slot.key, "round": round_number, "conditions": reading}, payload)
         self._rest(slot)
+
+    def _burst(self, slot: Slot, fields: Dict[str, Any]) -> Tuple[bytes, Dict[str, Any]]:
+        """The samples of one burst, and what was read right before and right after it, never during it."""
+        assert slot.worker is not None
+        pid = slot.worker.pid
+        before = self._sensors.read(pid)
+        reply = slot.call("burst", fields, timeout_s=self._plan.round_timeout_s)
+        reading = between(before, self._sensors.read(pid), self._sensors.counter_names)
+        return bytes(reply.payload), reading
 
     def _make_ready(self, slot: Slot) -> None:
         """Loaded, running and with its feed."""

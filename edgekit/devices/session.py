@@ -18,8 +18,9 @@ from ..agent.frames import Frame
 from ..agent.tensors import TensorError, decode, encode
 from ..agent.timing import LOOP
 from ..errors import DataError, DeviceRunError, DeviceUnavailableError, IntegrityError, UsageError
-from ..types import JSON, DeviceFacts, Feed, Measurement, RunFailure, Runner, WarmUp
+from ..types import JSON, DeviceFacts, Feed, Measurement, Reading, RunFailure, Runner, WarmUp
 from .channel import Channel
+from .conditions import conditions_from, reading_from
 from .facts import facts_from_probe
 from .plan import BenchPlan, Opened, Timeouts
 from .text import clean, clean_json
@@ -99,6 +100,11 @@ class AgentSession:
     def log_text(self) -> str:
         """The last part of what the agent, the runners and their runtimes printed, cleaned."""
         return self._live.log_text
+
+    @property
+    def sent_bytes(self) -> int:
+        """Bytes sent to the agent so far, frame headers included; not the agent itself."""
+        return self._live.sent_bytes
 
     @property
     def _live(self) -> Channel:
@@ -309,10 +315,12 @@ class AgentSession:
         timeouts = self._timeouts
         wire_plan = {**asdict(plan), "load_timeout_s": timeouts.load_s, "round_timeout_s": timeouts.round_s}
         rounds: dict[str, list[tuple[float, ...]]] = {key: [] for key in keys}
+        readings: dict[str, list[Reading]] = {key: [] for key in keys}
 
         def on_event(event: Frame) -> None:
             if event.op == "sample" and event.fields.get("key") in rounds:
                 rounds[event.fields["key"]].append(_samples(event.payload))
+                readings[event.fields["key"]].append(reading_from(event.fields.get("conditions")))
             elif event.op == "progress" and progress is not None:
                 fields = event.fields
                 progress(int(fields["done"]), int(fields["total"]), clean(f"{fields.get('step')} {fields.get('key')}"))
@@ -323,9 +331,11 @@ class AgentSession:
                 silence_s=2 * timeouts.load_s + 2 * timeouts.round_s + _MARGIN_S, on_event=on_event,
             )  # fmt: skip
         self.last_orders = tuple(tuple(order) for order in answer.fields["orders"])
-        return {key: self._bench_result(key, rounds[key], answer.fields) for key in keys}
+        return {key: self._bench_result(key, rounds[key], readings[key], answer.fields) for key in keys}
 
-    def _bench_result(self, key: str, rounds: list[tuple[float, ...]], fields: Mapping[str, Any]) -> Measurement | RunFailure:
+    def _bench_result(
+        self, key: str, rounds: list[tuple[float, ...]], readings: list[Reading], fields: Mapping[str, Any]
+    ) -> Measurement | RunFailure:
         if key in fields["failures"]:
             failure = _failure({"failure": fields["failures"][key]})
             assert failure is not None
@@ -345,6 +355,7 @@ class AgentSession:
             requested=requested,
             effective=effective,
             threads=int(effective.get("threads") or requested.get("threads") or 1),
+            conditions=conditions_from(fields.get("sensors"), readings),
         )
 
     def close_worker(self, key: str) -> None:

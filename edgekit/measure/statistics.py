@@ -11,14 +11,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from ..types import Latency, Measurement, Ratio
+from ..types import Latency, Ratio
 
 Rounds = Sequence[Sequence[float]]
 Floats = npt.NDArray[np.float64]
@@ -26,9 +24,6 @@ Floats = npt.NDArray[np.float64]
 _REPLICATES = 2000
 _SEED = 20261121
 _GRID = 2048  # values at which the bootstrap looks for a median; all of them when there are no more samples than that
-MIN_ROUNDS = 5
-MIN_SAMPLES = 30
-MAX_SPREAD = 0.05
 
 # 97.5 % points of Student's t for 1 to 30 degrees of freedom (any table; the tests integrate the density).
 _T_975 = (
@@ -63,7 +58,7 @@ def summarize(rounds: Rounds) -> Latency:
     Raises:
         ValueError: no rounds, an empty one, or a sample that is no time.
     """
-    arrays = _checked(rounds)
+    arrays = checked(rounds)
     samples = np.sort(np.concatenate(arrays))
     p50, p90, p95, p99 = (float(value) for value in np.percentile(samples, (50, 90, 95, 99)))
     if len(arrays) == 1:
@@ -84,7 +79,7 @@ def speedup(slower_rounds: Rounds, faster_rounds: Rounds) -> Ratio:
     Raises:
         ValueError: no rounds, different numbers of them, or a sample that is no time.
     """
-    slower, faster = _checked(slower_rounds), _checked(faster_rounds)
+    slower, faster = checked(slower_rounds), checked(faster_rounds)
     if len(slower) != len(faster):
         raise ValueError(f"{len(slower)} rounds cannot be paired with {len(faster)}")
     ratios = np.array([np.median(a) / np.median(b) for a, b in zip(slower, faster, strict=True)])
@@ -123,32 +118,6 @@ def paired_drop_bound(float_values: Sequence[float], candidate_values: Sequence[
     return mean - margin, mean + margin
 
 
-@dataclass(frozen=True)
-class Trust:
-    """Whether a latency may be relied on, and why not."""
-
-    verdict: Literal["steady", "noisy", "too short"]
-    reason: str
-
-
-def trust(measurement: Measurement) -> Trust:
-    """How far ``measurement`` can be relied on.
-
-    "too short": fewer than 5 rounds or 30 samples. "noisy": the warm-up did not become steady, or the medians of the rounds
-    spread by more than 5 % (scaled median absolute deviation over the median, which one odd round does not move).
-    """
-    medians = np.array([np.median(one_round) for one_round in _checked(measurement.rounds)])
-    n = len(measurement.samples())
-    if len(medians) < MIN_ROUNDS or n < MIN_SAMPLES:
-        return Trust("too short", f"{n} samples in {len(medians)} rounds; at least {MIN_SAMPLES} in {MIN_ROUNDS} are needed")
-    spread = relative_spread(medians)
-    if spread > MAX_SPREAD:
-        return Trust("noisy", f"the medians of the rounds spread by {spread:.1%}, more than {MAX_SPREAD:.0%}")
-    if not measurement.warm_up.steady:
-        return Trust("noisy", f"it was not steady after {measurement.warm_up.elapsed_s:.1f} s of warming up")
-    return Trust("steady", f"the medians of {len(medians)} rounds spread by {spread:.1%}")
-
-
 def relative_spread(values: Floats) -> float:
     """Median absolute deviation over the median, scaled to a standard deviation for normal values (1.4826)."""
     centre = float(np.median(values))
@@ -156,7 +125,12 @@ def relative_spread(values: Floats) -> float:
 
 
 # ---------------------------------------------------------------- the bootstrap
-def _checked(rounds: Rounds) -> list[Floats]:
+def checked(rounds: Rounds) -> list[Floats]:
+    """The rounds as arrays.
+
+    Raises:
+        ValueError: no rounds, an empty one, or a sample that is no time.
+    """
     arrays = [np.asarray(one_round, dtype=np.float64) for one_round in rounds]
     if not arrays or any(array.size == 0 for array in arrays):
         raise ValueError("a measurement needs at least one round, and every round a sample")

@@ -18,7 +18,8 @@ from edgekit.evaluation import FunctionEvaluation, Predict
 from edgekit.feed_checks import hash_feed
 from edgekit.fidelity import Comparison, OutputKind, output_kinds, prediction_agreement
 from edgekit.judging import KIND_FEEDS, StoredOutputs, open_worker, predictor
-from edgekit.measure.statistics import speedup, summarize, trust
+from edgekit.measure.statistics import speedup, summarize
+from edgekit.measure.trust import trust
 from edgekit.progress import Progress
 from edgekit.types import Agreement, Array, Feed, Measurement, Ratio, RunFailure, Score
 

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgekit.measure.statistics import paired_drop_bound, relative_spread, speedup, student_t_975, summarize, trust
-from edgekit.types import Measurement, WarmUp
+from edgekit.measure.statistics import paired_drop_bound, relative_spread, speedup, student_t_975, summarize
 
 times = st.floats(1e-6, 10.0)
 some_rounds = st.lists(st.lists(times, min_size=1, max_size=8), min_size=1, max_size=6)
@@ -189,28 +188,6 @@ def test_coverage_of_a_paired_drop() -> None:
         low, high = paired_drop_bound(list(ours), list(theirs))
         hits.append(low <= truth <= high)
     assert 0.92 <= coverage(hits) <= 0.98
-
-
-# ---------------------------------------------------------------- trust
-def measurement(medians: list[float], *, n: int = 20, steady: bool = True) -> Measurement:
-    return Measurement(
-        loop="agent/1", rounds=tuple((median,) * n for median in medians), warm_up=WarmUp(9, 1.5, steady), load_s=0.1,
-        first_inference_s=0.1,
-        peak_memory_bytes=None, mode="resident", requested={}, effective={}, threads=1,
-    )  # fmt: skip
-
-
-def test_trust() -> None:
-    assert trust(measurement([1.0, 1.01, 0.99, 1.0, 1.0, 1.01])).verdict == "steady"
-    assert trust(measurement([1.0] * 4)).verdict == "too short"
-    assert trust(measurement([1.0] * 5, n=5)).verdict == "too short"
-    noisy = trust(measurement([1.0, 1.2, 0.8, 1.3, 0.9, 1.1]))
-    assert noisy.verdict == "noisy"
-    assert "more than 5%" in noisy.reason
-    assert trust(measurement([1.0] * 9 + [3.0])).verdict == "steady", "one odd round is what rounds are for"
-    cold = trust(measurement([1.0] * 6, steady=False))
-    assert cold.verdict == "noisy"
-    assert "1.5 s of warming up" in cold.reason
 
 
 def test_relative_spread_of_normal_values_is_their_deviation() -> None:
