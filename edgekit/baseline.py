@@ -51,10 +51,10 @@ def view_baseline(setting: Setting, original: Built) -> FloatView:
         DeviceRunError: the original does not run.
     """
     setting.progress.stage("running the baseline in float")
-    failure = open_worker(setting.session, BASELINE_KEY, original)
+    failure = open_worker(setting.session.host, BASELINE_KEY, original)
     if failure is not None:
         raise DeviceRunError("the baseline model does not run in ONNX Runtime", why=failure.message)
-    return view_float_in(setting, predictor(setting.session, BASELINE_KEY, original), BASELINE_KEY)
+    return view_float_in(setting, predictor(setting.session.host, BASELINE_KEY, original), BASELINE_KEY)
 
 
 def compare_with_baseline(

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING
 from . import search
 from .baseline import BASELINE_KEY, compare_with_baseline, view_baseline
 from .building import Built, build, tool_versions
+from .connections import sessions_of
+from .device_check import check_on_device, timing_remark, with_place_of_timing
 from .errors import DeviceRunError
 from .explain import explain
 from .finalists import judge_all
 from .gates import Gates
 from .judging import FloatView, predictor
 from .plan import Planned, reference_plan
+from .progress import WithinStep
 from .refinement import Workshop, refine_all
 from .schemes import NEEDS_CALIBRATION
 from .sparing import spare_all
@@ -27,6 +30,7 @@ from .types import (
     BaselineReport,
     CandidateReport,
     DeployReport,
+    DeviceDifference,
     Feed,
     Measurement,
     NodeId,
@@ -40,8 +44,8 @@ from .verdict import Choice, is_full_precision
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from .devices.session import AgentSession
     from .evaluation import Predict
+    from .judge import Judge
     from .model import Model
     from .preparation import Run
     from .progress import Progress
@@ -86,9 +90,7 @@ def execute(run: Run, started: float, progress: Progress) -> Outcome:
     Raises:
         ModelError, DataError, DependencyError, DeviceUnavailableError, DeviceRunError: see ``edgekit.errors``.
     """
-    from .devices.session import AgentSession
-
-    request = run.request
+    request, progress = run.request, WithinStep(progress)
     budget = search.Budget(request.budget_s)
     built, refused = search.build_all(run.model, run.planned, run.data, threads=request.threads, budget=budget, progress=progress)
     reference = _reference(run, reference_plan(run.model, Site(run.profile, run.facts)), built)
@@ -98,13 +100,9 @@ def execute(run: Run, started: float, progress: Progress) -> Outcome:
     runners = {item.planned.target.name: item.runner for item in [*built.values(), reference]}
     feed = search.timed_feed(next(iter(run.held_out)), run.model.inputs)
     results: Mapping[str, Measurement | RunFailure] = {}
-    waiting_since = time.monotonic()
-    with (
-        work_folder() as scratch,
-        AgentSession(run.device.transport, runners, timeouts=run.timeouts) as session,
-        session.lease(wait_s=run.timeouts.lease_s, on_wait=progress.note),
-    ):
-        budget.forgive(time.monotonic() - waiting_since)
+    differences: Mapping[str, DeviceDifference] = {}
+    differing: tuple[str, ...] = ()
+    with work_folder() as scratch, sessions_of(run, runners, scratch, budget, progress) as session:
         setting = _setting(run, session, scratch, progress)
         view = search.look_at_float(setting, reference)
         compared = search.compare_all(setting, view, reference, built)
@@ -113,6 +111,8 @@ def execute(run: Run, started: float, progress: Progress) -> Outcome:
         trail = spare_all(workshop, compared, budget)
         baseline_view = view_baseline(setting, baseline) if baseline else None
         if not run.not_measured:
+            if session.is_remote:
+                differences, differing = check_on_device(setting, view, compared)
             extra = {BASELINE_KEY: baseline} if baseline else {}
             results = search.measure_all(setting, compared.built, reference, feed, extra, budget)
         must_be_faster = request.objective == "latency" and not request.has_chosen_precision
@@ -120,6 +120,7 @@ def execute(run: Run, started: float, progress: Progress) -> Outcome:
         rows = search.with_measurements(judged, results, reference.id, _floats(built)) | refused
         needed = setting.gates.agreement_needed(labels=run.evaluation is not None)
         rows = {key: _explained(row, needed, workshop.damage) for key, row in rows.items()}
+        rows = {key: replace(row, device_difference=differences.get(key)) for key, row in rows.items()}
         choice = search.decide(_in_order(run.planned, rows), results, request)
         winner = compared.built[choice.winner] if choice.winner else None
         golden, no_golden = _golden(run, predictor(session, winner.id, winner)) if winner else (NO_GOLDEN, ())
@@ -129,10 +130,13 @@ def execute(run: Run, started: float, progress: Progress) -> Outcome:
     ranges = _calibration_report(run, built)
     measurements = {key: value for key, value in results.items() if isinstance(value, Measurement)}
     shapes = {name: list(array.shape) for name, array in feed.items()} if measurements else None
-    warnings = (*_warnings(choice), *no_golden, *(ranges["warnings"] if ranges else ()))
+    timed_here = session.is_remote and request.eval_on == "host"
+    steps, where_timed = with_place_of_timing(trail.steps, run.device.name) if timed_here else (tuple(trail.steps), ())
+    no_evidence = timing_remark(run.device.name, run.facts) if measurements else ()
+    warnings = (*no_evidence, *differing, *_warnings(choice), *where_timed, *no_golden, *(ranges["warnings"] if ranges else ()))
     report = _report(run, choice, beside_baseline, n_compared, warnings, shapes, started)
     calibration = {**report.calibration, "ranges": ranges} if report.calibration and ranges else report.calibration
-    report = replace(report, trail=tuple(trail.steps), calibration=calibration)
+    report = replace(report, trail=steps, calibration=calibration)
     return Outcome(report, winner, measurements, golden)
 
 
@@ -164,7 +168,7 @@ def _in_order(planned: Sequence[Planned], rows: Mapping[str, CandidateReport]) -
     return sorted([*of_the_plan, *refined], key=lambda row: targets.index(row.target))
 
 
-def _setting(run: Run, session: AgentSession, scratch: Path, progress: Progress) -> search.Setting:
+def _setting(run: Run, session: Judge, scratch: Path, progress: Progress) -> search.Setting:
     return search.Setting(
         session=session,
         gates=Gates(run.request.max_drop, run.request.min_agreement),
@@ -173,7 +177,6 @@ def _setting(run: Run, session: AgentSession, scratch: Path, progress: Progress)
         evaluation=run.evaluation,
         seen=run.calibration.hashes if run.calibration else frozenset(),
         scratch=scratch,
-        judged_on=run.request.eval_on,
         progress=progress,
     )
 

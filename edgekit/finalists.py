@@ -56,7 +56,7 @@ def judge_all(
         waiting.remove(key)
         progress.advance(len(ranks) - len(waiting) - 1, len(ranks), key)
         item, comparison, rank = compared.built[key], compared.comparisons[key], ranks[key][0]
-        if key == reference.id:
+        if key == reference.id and not setting.session.is_judged_there(key):
             rows[key] = _judged_row(setting, item, judge_scored(view, setting.gates, view.score, comparison))
         elif isinstance(results.get(key), RunFailure):
             rows[key] = with_evidence(row_of(item, stage="built", reason="not evaluated: it failed before"), comparison, view)
@@ -183,5 +183,5 @@ def _judged_row(setting: Setting, item: Built, judgement: Judgement) -> Candidat
         accepted=judgement.accepted,
         fidelity=judgement.fidelity,
         agreement=judgement.agreement,
-        quality_measured_on=setting.judged_on,
+        quality_measured_on=setting.session.judged_on(item.id),
     )

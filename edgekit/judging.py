@@ -19,6 +19,7 @@ from .evaluation import Guarded
 from .feed_checks import checked_feed
 from .fidelity import Comparison, OutputKind, output_kinds, prediction_agreement
 from .gates import Gates, Judgement, judge
+from .judge import Judge, start_worker
 from .state import writing
 from .types import Agreement, Array, Feed, Feeds, RunFailure, Score
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 KIND_FEEDS = 8  # feeds whose float outputs decide how each output's agreement is judged
 
 
-def predictor(session: AgentSession, key: str, built: Built) -> Predict:
+def predictor(session: AgentSession | Judge, key: str, built: Built) -> Predict:
     """``predict(feed)`` under the original model's names, layouts and dtypes.
 
     It raises DataError for a feed that is not one of this model, whoever made it.
@@ -44,11 +45,9 @@ def predictor(session: AgentSession, key: str, built: Built) -> Predict:
     return predict
 
 
-def open_worker(session: AgentSession, key: str, built: Built) -> RunFailure | None:
+def open_worker(session: AgentSession | Judge, key: str, built: Built) -> RunFailure | None:
     """Sends the artifact's files and starts its worker; the failure when its runtime does not load it."""
-    session.push(built.folder, built.artifact.files)
-    opened = session.open(key, built.planned.target.name, built.runner, built.artifact.files)
-    return opened if isinstance(opened, RunFailure) else None
+    return session.open_worker(key, built) if isinstance(session, Judge) else start_worker(session, key, built)
 
 
 @dataclass(frozen=True)

@@ -29,3 +29,27 @@ class Silent:
 
     def note(self, text: str) -> None:
         del text
+
+
+class WithinStep:
+    """Hands everything on, and remembers the step, so that what happens within one can be shown beside its name."""
+
+    def __init__(self, shown: Progress) -> None:
+        self._shown = shown
+        self._done, self._total, self._text = 0, 0, ""
+
+    def stage(self, text: str) -> None:
+        self._done, self._total, self._text = 0, 0, ""
+        self._shown.stage(text)
+
+    def advance(self, done: int, total: int, text: str) -> None:
+        self._done, self._total, self._text = done, total, text
+        self._shown.advance(done, total, text)
+
+    def note(self, text: str) -> None:
+        self._shown.note(text)
+
+    def within(self, text: str) -> None:
+        """``text`` says how far the step itself has come."""
+        step = f"{self._text}: {text}" if self._text else text
+        self._shown.advance(self._done, max(self._total, self._done + 1), step)

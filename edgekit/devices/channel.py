@@ -38,6 +38,7 @@ class Channel:
 
     def __init__(self, pipes: Pipes, address: str) -> None:
         self.log_text = ""  # what the agent, its runners and their runtimes printed; the last part of it
+        self.sent_bytes = 0  # to the agent, frame headers included
         self._pipes = pipes
         self._address = address
         self._inbox: queue.Queue[Frame | bytes | None] = queue.Queue()
@@ -196,7 +197,9 @@ class Channel:
             for part in (header, payload):
                 view = memoryview(part)
                 while view:
-                    view = view[self._pipes.stdin.write(view) :]
+                    written = self._pipes.stdin.write(view)
+                    self.sent_bytes += written
+                    view = view[written:]
         except OSError:
             return  # the reader says why it is gone
 

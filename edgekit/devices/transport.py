@@ -75,11 +75,16 @@ class ProcessPipes:
 
 @dataclass(frozen=True)
 class LocalTransport:
-    """This machine. The agent runs in a session of its own, so that Ctrl-C reaches the host alone, which then ends it in order."""
+    """This machine. The agent runs in a session of its own, so that Ctrl-C reaches the host alone, which then ends it in order.
+
+    ``lease_folder``: where the agent's lease file lies instead of the machine's own: for work that measures nothing, and so neither
+    has to wait for whoever measures here nor makes them wait.
+    """
 
     python: str = sys.executable
     address: str = "local"
     shares_files: bool = True
+    lease_folder: Path | None = None
 
     def spawn(self, zipapp: Path) -> ProcessPipes:
         try:
@@ -90,6 +95,7 @@ class LocalTransport:
                 stderr=subprocess.PIPE,
                 bufsize=0,
                 start_new_session=True,
+                env=None if self.lease_folder is None else {**os.environ, "EDGEKIT_LEASE_DIR": str(self.lease_folder)},
             )
         except OSError as problem:
             raise DeviceUnavailableError(

@@ -56,6 +56,5 @@ def setting(session: Session, **more: Any) -> Setting:
         evaluation=more.get("evaluation"),
         seen=frozenset(),
         scratch=Path("nowhere"),
-        judged_on="host",
         progress=Quiet(),
     )

@@ -1,0 +1,121 @@
+"""Where a candidate's outputs are taken: on this machine where it can run the artifact, otherwise on the device.
+
+Quality is a property of the artifact and its runtime, so it is judged where that is quick, and the device is asked for a few
+outputs to show that it says the same (:mod:`edgekit.device_check`). Speed is measured on the device alone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal
+
+from .types import JSON, Feed, RunFailure
+
+if TYPE_CHECKING:
+    from .building import Built
+    from .devices.session import AgentSession
+    from .progress import WithinStep
+    from .types import Array
+
+
+def start_worker(session: AgentSession, key: str, built: Built, progress: WithinStep | None = None) -> RunFailure | None:
+    """Sends the artifact's files and starts its worker; the failure when its runtime does not load it."""
+    session.push(built.folder, built.artifact.files, _shown_in(progress, session) if progress is not None else None)
+    opened = session.open(key, built.planned.target.name, built.runner, built.artifact.files)
+    return opened if isinstance(opened, RunFailure) else None
+
+
+def _shown_in(progress: WithinStep, session: AgentSession) -> Callable[[int, int, str], None]:
+    """Shows the bytes of a push and their rate; what the device has already counts as done, but not into the rate."""
+    started, sent_before = time.monotonic(), session.sent_bytes
+
+    def show(done_bytes: int, total_bytes: int, _: str) -> None:
+        rate = (session.sent_bytes - sent_before) / max(time.monotonic() - started, 1e-6)
+        progress.within(f"sent {done_bytes / 1e6:.1f} of {total_bytes / 1e6:.1f} MB, {rate / 1e6:.2f} MB/s")
+
+    return show
+
+
+class Judge:
+    """The sessions of a run, and which of them answers for each candidate (by key).
+
+    Args:
+        host: the session with this machine's agent.
+        connect: gives the device's session, the same one each time, connected and leased; None where the device is this machine.
+        on_device: the user wants the device's outputs judged (``--eval-on device``).
+        progress: told how far files have been sent.
+    """
+
+    def __init__(
+        self, host: AgentSession, connect: Callable[[], AgentSession] | None, *, on_device: bool, progress: WithinStep
+    ) -> None:
+        self.host = host
+        self._connect = connect
+        self._on_device = on_device
+        self._progress = progress
+        self._open_on_device: set[str] = set()
+        self._judged_there: set[str] = set()
+
+    @property
+    def is_remote(self) -> bool:
+        return self._connect is not None
+
+    @property
+    def device(self) -> AgentSession:
+        """The session that measures; the first use connects and waits for the lease, which is then held to the end."""
+        return self._connect() if self._connect is not None else self.host
+
+    @property
+    def judges_all_there(self) -> bool:
+        """Whether the user wants the outputs of a remote device judged, float's too."""
+        return self.is_remote and self._on_device
+
+    def is_judged_there(self, key: str) -> bool:
+        """Whether ``key``'s outputs come from a device that is not this machine."""
+        return key in self._judged_there
+
+    def judged_on(self, key: str) -> Literal["host", "device"]:
+        """For the report. On one machine both are the same, and it is called what the user called it."""
+        return "device" if key in self._judged_there or (not self.is_remote and self._on_device) else "host"
+
+    def open_worker(self, key: str, built: Built) -> RunFailure | None:
+        """Opens a candidate where it will be judged. What this machine cannot load, the device is asked for: its word counts."""
+        if self.is_remote and (self._on_device or built.artifact.needs_device_build):
+            return self.judge_on_device(key, built)
+        failure = start_worker(self.host, key, built)
+        return self.judge_on_device(key, built) if failure is not None and self.is_remote else failure
+
+    def judge_on_device(self, key: str, built: Built) -> RunFailure | None:
+        """From here on ``key``'s outputs come from the device."""
+        self._judged_there.add(key)
+        return self.open_on_device(key, built)
+
+    def open_on_device(self, key: str, built: Built) -> RunFailure | None:
+        """Opens a candidate on a remote device, unless it is open there; where it is judged does not change."""
+        if key in self._open_on_device:
+            return None
+        failure = start_worker(self.device, key, built, self._progress)
+        if failure is None:
+            self._open_on_device.add(key)
+        return failure
+
+    # ------------------------------------------------------------ as of a session
+    def infer(self, key: str, feed: Feed) -> dict[str, Array]:
+        """See :meth:`edgekit.devices.session.AgentSession.infer`."""
+        return self._of(key).infer(key, feed)
+
+    def layers(self, key: str, feed: Feed, *, runs: int = 20) -> JSON:
+        """See :meth:`edgekit.devices.session.AgentSession.layers`."""
+        return self._of(key).layers(key, feed, runs=runs)
+
+    def close_worker(self, key: str) -> None:
+        """Ends a candidate's workers, wherever there are any."""
+        self.host.close_worker(key)
+        if key in self._judged_there or key in self._open_on_device:
+            self.device.close_worker(key)
+        self._judged_there.discard(key)
+        self._open_on_device.discard(key)
+
+    def _of(self, key: str) -> AgentSession:
+        return self.device if key in self._judged_there else self.host
