@@ -11,7 +11,7 @@ from typing import List, Optional, Tuple, Type
 
 from .base import Meter, MeterError
 
-COUNTER_INTERVAL_S = 1.0  # a counter needs its first and last value; those between show that it went round
+LEAST_INTERVAL_S = 0.05  # more often would load the device that is measured
 Sample = Tuple[float, Tuple[float, ...]]
 
 
@@ -27,7 +27,7 @@ class Sampler:
         self.failure = ""
         self._meter = meter
         self._names = [rail.name for rail in meter.rails]
-        self._interval_s = max(meter.period_s, COUNTER_INTERVAL_S) if meter.kind == "counter" else meter.period_s
+        self._interval_s = max(meter.period_s, LEAST_INTERVAL_S)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="meter", daemon=True)
 

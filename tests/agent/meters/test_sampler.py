@@ -27,30 +27,28 @@ class Counting(Meter):
 
 def test_samples_go_from_the_beginning_to_the_end_in_the_order_of_the_rails() -> None:
     start = time.monotonic()
-    with Sampler(Counting(0.01)) as sampler:
-        time.sleep(0.1)
+    with Sampler(Counting(0.05)) as sampler:
+        time.sleep(0.22)
     times = [at for at, _ in sampler.samples]
     assert start <= times[0] < times[-1] <= time.monotonic()
-    assert times[-1] - times[0] >= 0.1
+    assert times[-1] - times[0] >= 0.22
     assert times == sorted(times)
-    assert 4 <= len(times) <= 15
+    assert 3 <= len(times) <= 6
     assert [values for _, values in sampler.samples] == [(i, -i) for i in range(1, len(times) + 1)]
     numbers = array.array("d")
     numbers.frombytes(sampler.payload())
     assert list(numbers[:6]) == pytest.approx([times[0], 1, -1, times[1], 2, -2])
 
 
-def test_a_counter_is_read_at_both_ends_and_seldom_between() -> None:
-    meter = Counting(0.001)
-    meter.kind = "counter"
-    with Sampler(meter) as sampler:
+def test_a_fast_meter_is_not_read_more_often_than_it_must() -> None:
+    with Sampler(Counting(0.001)) as sampler:
         time.sleep(0.02)
-    assert len(sampler.samples) == 2
+    assert len(sampler.samples) == 2, "at both ends"
 
 
 def test_readings_that_fail_are_counted_and_the_last_reason_kept() -> None:
-    with Sampler(Counting(0.005, faulty=True)) as sampler:
-        time.sleep(0.06)
+    with Sampler(Counting(0.05, faulty=True)) as sampler:
+        time.sleep(0.32)
     assert sampler.failures >= 2
     assert sampler.failure == "gone for a moment"
     assert all(at % 3 for _, (at, _) in sampler.samples)
