@@ -15,6 +15,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
+from .boards import GENERIC, recognize
 from .errors import DependencyError, UnknownNameError, UsageError
 from .targets import GROUP, registry
 from .types import DeviceFacts, Profile
@@ -22,7 +23,6 @@ from .types import DeviceFacts, Profile
 SCHEMA = 1
 AUTO = "auto"
 NULL = "null"
-GENERIC = "generic"
 _KEYS: dict[str, type | tuple[type, ...]] = {
     "schema": int, "name": str, "aliases": list, "family": str, "arch": str, "targets": list, "memory_bytes": int,
     "bandwidth": (int, float), "peak": dict, "power_modes": list, "rails": list, "runtimes": list, "sources": list,
@@ -220,16 +220,21 @@ def normal_arch(machine: str) -> str:
 
 def family_of(facts: DeviceFacts) -> str:
     """The family that a probed device says it belongs to; ``generic`` where nothing says more."""
-    kernel, cpu = facts.kernel.lower(), facts.cpu_model.lower()
-    if "tegra" in kernel:
-        return "jetson"
-    if "rpi" in kernel or "raspi" in kernel or "raspberry pi" in cpu:
-        return "raspberry-pi"
-    if facts.system == "Android" or "android" in kernel:
-        return "android"
-    if "intel" in cpu and "core" in cpu and "ultra" in cpu:
-        return "intel-core-ultra"
-    return GENERIC
+    return recognize(facts)[0]
+
+
+def closest_profile(facts: DeviceFacts) -> Profile | None:
+    """The profile that comes closest to a probed device: that of its board or chip, else the generic one of its architecture.
+
+    ``None`` where there is no profile of that architecture. A 32-bit system on a 64-bit kernel has none either: no runtime for the
+    kernel's architecture would load there.
+    """
+    arch = "" if facts.address_bits == 32 else normal_arch(facts.machine)
+    name = recognize(facts)[1]
+    profiles = load_profiles()
+    if name is not None and profiles[name].arch == arch:
+        return profiles[name]
+    return next((profile for profile in profiles.values() if profile.family == GENERIC and profile.arch == arch), None)
 
 
 def profile_matches(profile: Profile, facts: DeviceFacts) -> bool:

@@ -55,13 +55,20 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
 
 def test_the_profiles_that_ship_load_and_agree_with_the_rules() -> None:
     shipped = load_profiles()
-    assert {"generic-x86-64", "generic-arm64", "jetson-orin-nano", "raspberry-pi-5", "pixel-8", "intel-core-ultra"} == set(shipped)
+    assert {
+        "generic-arm64", "generic-x86-64", "intel-core-ultra", "intel-n100", "jetson-agx-orin", "jetson-nano", "jetson-orin-nano",
+        "jetson-thor", "jetson-xavier-nx", "pixel-8", "raspberry-pi-4", "raspberry-pi-5", "raspberry-pi-zero-2-w", "rk3588",
+        "snapdragon-8",
+    } == set(shipped)  # fmt: skip
     for name, profile in shipped.items():
         assert re.fullmatch(r"[a-z0-9-]+", name)
         assert "null" not in profile.targets
         assert not any("://" in source for source in profile.sources)
-        if profile.memory_bytes or profile.peak or profile.rails:
-            assert profile.sources
+        sourced = " ".join(source.partition(": ")[0] for source in profile.sources)
+        figures = {"memory": profile.memory_bytes, "bandwidth": profile.bandwidth_bytes_per_s, "peak": profile.peak,
+                   "power_modes": profile.power_modes, "rails": profile.rails}  # fmt: skip
+        for figure, value in figures.items():
+            assert bool(value) == (figure in sourced), f"{name}: {figure} and its source"
     assert get_profile("jetson") is shipped["jetson-orin-nano"]
 
 

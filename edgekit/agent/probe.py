@@ -1,4 +1,7 @@
-"""What the device is: processor, memory, runtimes. Read-only, no other program is run on Linux."""
+"""What the device is: board, processor, memory, runtimes, what can be set and read. Nothing is changed.
+
+No other program is run, but for what tells its facts through one alone: ``sysctl`` (macOS), ``getprop`` (Android), some power meters.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,16 @@ import importlib.metadata
 import os
 import platform
 import re
+import struct
 import subprocess
 import sys
 from typing import Any, Dict, List, Optional
 
+from .board import GETPROP, android_property, read_board, stand_in_sign
+from .controls import cpu_policies, disk_free_bytes, power_sensors, thermal_zones
+from .files import guest_home
 from .memory import available_bytes, read_text, total_bytes
+from .meters import meter_root
 
 RUNTIMES = ("onnxruntime", "openvino", "ai-edge-litert", "tflite-runtime", "tensorrt", "numpy")
 _X86 = ("x86_64", "amd64", "i386", "i486", "i586", "i686")
@@ -19,21 +27,42 @@ _X86 = ("x86_64", "amd64", "i386", "i486", "i586", "i686")
 def probe() -> Dict[str, Any]:
     """The device's facts, as the protocol's ``probe`` answers them; ``None`` is what could not be read."""
     cpuinfo = read_text("/proc/cpuinfo")
+    emulation, stand_in = emulation_sign(platform.machine(), cpuinfo), stand_in_sign()
+    board = read_board("/", android_property if os.path.exists(GETPROP) else None)
+    sensors = power_sensors(meter_root())
     return {
-        "kind": "emulated" if emulation_sign(platform.machine(), cpuinfo) else "real",
-        "emulation_sign": emulation_sign(platform.machine(), cpuinfo),
+        "kind": "emulated" if emulation else "stand-in" if stand_in else "real",
+        "emulation_sign": emulation,
+        "stand_in_sign": stand_in,
         "system": platform.system(),
         "machine": platform.machine(),
         "python": platform.python_version(),
+        "address_bits": 8 * struct.calcsize("P"),
+        "libc": c_library(),
+        "board": board.name,
+        "board_ids": board.ids,
         "cpu_model": cpu_model(cpuinfo),
         "cpu_features": cpu_features(cpuinfo),
         "cores": cores(),
         "memory_bytes": total_bytes(),
         "memory_available_bytes": available_bytes(),
+        "disk_free_bytes": disk_free_bytes(guest_home()),
         "runtimes": runtimes(),
         "governor": read_text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor").strip() or None,
+        "policies": cpu_policies(),
+        "thermal_zones": thermal_zones(),
+        "power_sensors": sensors,
+        "power_reason": "" if sensors else "no power sensor was found; `meter` names one that cannot be found by itself",
         "kernel": platform.release(),
     }
+
+
+def c_library() -> str:
+    """The C library with its version, such as "glibc 2.36"; empty where Python cannot tell (musl, Android, macOS)."""
+    try:
+        return (os.confstr("CS_GNU_LIBC_VERSION") or "").strip()[:40]
+    except (AttributeError, ValueError, OSError):
+        return ""
 
 
 def _field(cpuinfo: str, name: str) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import DeviceRunError
-from ..types import DeviceFacts, DeviceKind
+from ..types import CpuPolicy, DeviceFacts, DeviceKind, PowerSensor
 from .text import clean
 
 _MAX_FEATURES = 512
 _MAX_RUNTIMES = 64
+_MAX_LISTED = 64
+_KINDS: dict[object, DeviceKind] = {"emulated": "emulated", "stand-in": "stand-in"}
 
 
 def facts_from_probe(answer: Any) -> DeviceFacts:
@@ -19,9 +21,8 @@ def facts_from_probe(answer: Any) -> DeviceFacts:
         DeviceRunError: the answer is not what the protocol says.
     """
     try:
-        kind: DeviceKind = "emulated" if answer["kind"] == "emulated" else "real"
         return DeviceFacts(
-            kind=kind,
+            kind=_KINDS.get(answer["kind"], "real"),
             system=clean(answer["system"], 40),
             machine=clean(answer["machine"], 40),
             python=clean(answer["python"], 40),
@@ -35,11 +36,45 @@ def facts_from_probe(answer: Any) -> DeviceFacts:
             },
             governor=None if answer["governor"] is None else clean(answer["governor"], 40),
             kernel=clean(answer["kernel"], 100),
+            board=None if answer["board"] is None else clean(answer["board"]),
+            board_ids=_texts(answer["board_ids"]),
+            address_bits=int(answer["address_bits"]),
+            libc=clean(answer["libc"], 40),
+            disk_free_bytes=_count(answer["disk_free_bytes"]),
+            policies=tuple(_policy(policy) for policy in list(answer["policies"])[:_MAX_LISTED]),
+            thermal_zones=_texts(answer["thermal_zones"]),
+            power_sensors=tuple(_sensor(sensor) for sensor in list(answer["power_sensors"])[:_MAX_LISTED]),
+            power_reason=clean(answer["power_reason"]),
+            stand_in=answer["stand_in_sign"] is not None,
         )
     except (KeyError, TypeError, ValueError) as problem:
         raise DeviceRunError(
             "the agent's probe gave an answer that is not understood", why=f"{type(problem).__name__}: {problem}"
         ) from problem
+
+
+def _texts(values: Any) -> tuple[str, ...]:
+    return tuple(clean(value) for value in list(values)[:_MAX_LISTED])
+
+
+def _policy(policy: Any) -> CpuPolicy:
+    governor = policy["governor"]
+    return CpuPolicy(
+        name=clean(policy["name"], 40),
+        cpus=clean(policy["cpus"]),
+        governor=None if governor is None else clean(governor, 40),
+        available=_texts(policy["available"]),
+        settable=policy["settable"] is True,
+    )
+
+
+def _sensor(sensor: Any) -> PowerSensor:
+    return PowerSensor(
+        name=clean(sensor["name"], 60),
+        scope=clean(sensor["scope"], 60),
+        rails=_texts(sensor["rails"]),
+        reason=clean(sensor["reason"], 400),
+    )
 
 
 def _count(value: Any) -> int | None:
