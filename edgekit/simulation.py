@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from .quantize.types import Range, Sparable
 
 FEEDS_FOR_ERRORS = 4  # held-out feeds on which single operators are looked at
-FEEDS_FOR_METHODS = (8, 32)  # at least and at most, on which range methods are compared: as many as there is time for
+FEEDS_FOR_METHODS = (8, 32)  # held-out ones, at least and at most, on which range methods are compared: as many as there is time for
 USUAL_METHOD: RangeMethod = "mse"  # by expectation the closest; another one must be clearly closer on the feeds at hand
-CLEARLY_CLOSER_DB = 1.0
+CLEARLY_CLOSER_DB = 0.5
 FEEDS_FOR_SETS = (8, 24)  # and on which a set of operators is compared with float
 USUAL_SETS = 15  # that are looked at
 METHODS_SHARE, SETS_SHARE = 0.3, 0.4  # of the time
@@ -38,7 +38,8 @@ class Simulation:
     Args:
         seconds: how long all of it should take, roughly: fewer feeds are looked at where a run takes long.
         methods: range methods to choose among. The one whose simulation comes closest to float is taken (``method``), where it is
-            so by more than chance; a few feeds of another kind decide otherwise.
+            so by more than chance. Held-out feeds are few, and one odd among them would decide: as many of those that the ranges
+            come from are looked at as well. A method has no parameter that could fit them.
         on_method: told each method and how close its simulation came, in dB.
     """
 
@@ -66,13 +67,19 @@ class Simulation:
             switched = SwitchedModel(self._graph(), sparable.items, sparable.placement, ranges)
             if not found:
                 run_s = self._seconds_a_run(switched)
-                n_feeds = _affordable(METHODS_SHARE * seconds / len(methods), run_s, FEEDS_FOR_METHODS)
+                n_feeds = _affordable(METHODS_SHARE * seconds / len(methods), 3 * run_s, FEEDS_FOR_METHODS)
                 self._feeds_for_sets = _affordable(SETS_SHARE * seconds / USUAL_SETS, run_s, FEEDS_FOR_SETS)
-            closeness_db = self._compare(switched, self.nodes, n_feeds).closeness_db
+            closeness_db = self._closeness_of_method(switched, n_feeds)
             on_method(method, closeness_db)
             found[method] = (closeness_db, switched, ranges)
         self.method = closest({method: closeness_db for method, (closeness_db, _, _) in found.items()})
         _, self._switched, self._chosen_ranges = found[self.method]
+
+    def _closeness_of_method(self, switched: SwitchedModel, n_feeds: int) -> float:
+        comparison = self._compare(switched, self.nodes, n_feeds)
+        for feed in islice(self._data.fit, n_feeds) if self._data is not None else ():
+            comparison.add(switched.run(feed, frozenset()), switched.run(feed, frozenset(self.nodes)))
+        return comparison.closeness_db
 
     def _seconds_a_run(self, switched: SwitchedModel) -> float:
         started = time.monotonic()

@@ -86,19 +86,23 @@ def run_task(task: Task, stamp: Stamp, scratch: Path, progress: Progress) -> Qua
 def _ours(
     model: Model, plain: Planned, methods: Sequence[RangeMethod], data: BuildData, judge: Judge, progress: Progress
 ) -> QualityRow:
-    """As the search does it: the range method by its closeness to float on held-out feeds, then what refines it there."""
+    """As the search does it: the range method by its closeness to float on held-out feeds and those that the ranges come from, then
+    what refines it on held-out ones.
+    """
     held_out = list(data.held_out)
+    both = [*held_out, *islice(data.fit, len(held_out))]
 
-    def made(candidate: Candidate) -> tuple[float, Path]:
+    def made(candidate: Candidate, feeds: Sequence[Feed] = held_out) -> tuple[float, Path]:
         built = build(model, plan_one(plain, model, candidate), data, threads=1)
         path = built.folder / built.artifact.entry
-        closeness_db = judge.compare(path, held_out).closeness_db
-        progress.note(f"{candidate.scheme} {candidate.build_options}: {closeness_db:.2f} dB held out")
+        closeness_db = judge.compare(path, feeds).closeness_db
+        progress.note(f"{candidate.scheme} {candidate.build_options}: {closeness_db:.2f} dB on {len(feeds)} feeds")
         return closeness_db, path
 
-    by_method = {method: made(replace(plain.candidate, scheme=Int8Static(method))) for method in methods or ("minmax",)}
+    by_method = {method: made(replace(plain.candidate, scheme=Int8Static(method)), both) for method in methods or ("minmax",)}
     method = closest({method: closeness_db for method, (closeness_db, _) in by_method.items()})
-    best, options = by_method[method], plain.candidate.build_options
+    options = plain.candidate.build_options
+    best = judge.compare(by_method[method][1], held_out).closeness_db, by_method[method][1]
     chosen = replace(plain.candidate, scheme=Int8Static(method))
     for change in plain.target.refinements(model, chosen, plain.site) if isinstance(plain.target, Refining) else ():
         try:
