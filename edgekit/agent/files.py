@@ -1,7 +1,6 @@
-"""Files on the device: a store of blobs named by their sha256, and one private folder a session that goes when the session ends.
+"""Files on the device: everything lies under one folder of the user's (0700), each session's own in one that goes with it.
 
-Everything lies under one folder of the user's (0700). A blob is written aside, hashed and renamed, so that what has its name has
-its content; it is hashed once more before a session uses it, because a disk or another program may have changed it since.
+The blobs that sessions share are in :mod:`agent.blobs`.
 """
 
 from __future__ import annotations
@@ -14,14 +13,12 @@ import os
 import re
 import shutil
 import stat
-import time
-from typing import Dict, Iterator, List, Mapping, Optional, Set, Tuple, Union
+from typing import Dict, Iterator, Mapping, Optional, Protocol
 
 from .errors import AgentError
 
-QUOTA_BYTES = 4 << 30
 _CHUNK_BYTES = 1 << 20
-_PART_MAX_AGE_S = 24 * 3600
+FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT)
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 
 
@@ -51,12 +48,32 @@ def private_dir(path: str) -> str:
 
 
 @contextlib.contextmanager
-def disk_errors(what: str) -> Iterator[None]:
-    """Maps a refusal of the operating system to an AgentError of kind ``disk`` that names ``what``."""
+def disk_errors(what: str, *, place: str = "", needed_bytes: int = 0) -> Iterator[None]:
+    """Maps a refusal of the operating system to an AgentError of kind ``disk`` that names ``what``.
+
+    Args:
+        place: the folder that is written to; where it is full, the message says how much is needed and how much is available.
+    """
     try:
         yield
     except OSError as problem:
+        if problem.errno in FULL_ERRORS and place:
+            raise no_space(what, needed_bytes, place) from problem
         raise AgentError("disk", "%s: %s" % (what, problem.strerror or problem)) from problem
+
+
+def no_space(what: str, needed_bytes: int, place: str) -> AgentError:
+    """The error of a disk that is full, with the figures."""
+    return AgentError(
+        "disk",
+        "%s: no space left, %d bytes are needed and %d are available in %s" % (what, needed_bytes, free_bytes(place), place),
+    )
+
+
+def free_bytes(place: str) -> int:
+    """Free for this user where ``place`` lies."""
+    there = os.statvfs(place)
+    return there.f_bavail * there.f_frsize
 
 
 def check_sha256(text: object) -> str:
@@ -83,173 +100,11 @@ def check_relpath(text: object) -> str:
     return text
 
 
-class BlobStore:
-    """Blobs under ``<home>/blobs``. Least recently used ones go when the sum of sizes is above ``quota_bytes``.
-
-    What this session used is never dropped, so one session may exceed the quota for its duration.
-    """
-
-    def __init__(self, home: str, quota_bytes: int = QUOTA_BYTES) -> None:
-        self._folder = private_dir(os.path.join(private_dir(home), "blobs"))
-        self._quota_bytes = quota_bytes
-        self._parts: Dict[str, Tuple[int, str]] = {}
-        self._used: Set[str] = set()
-        self._verified: Dict[str, Tuple[int, int, int, int]] = {}
-
-    def path(self, sha256: str) -> str:
-        return os.path.join(self._folder, check_sha256(sha256))
-
-    def need(self, sizes: Mapping[str, int]) -> Dict[str, int]:
-        """Which of ``{sha256: size}`` are missing, with how many bytes of each are there already (to resume at)."""
-        missing: Dict[str, int] = {}
-        for sha256, size in sizes.items():
-            self._used.add(check_sha256(sha256))
-            if os.path.lexists(self.path(sha256)):
-                with contextlib.suppress(FileNotFoundError):
-                    there = os.lstat(self.path(sha256))
-                    os.utime(self.path(sha256), ns=(time.time_ns(), there.st_mtime_ns), follow_symlinks=False)
-                continue
-            fd, _ = self._claim_part(sha256)
-            have = os.fstat(fd).st_size
-            if have > size:
-                os.ftruncate(fd, 0)
-                have = 0
-            missing[sha256] = have
-        self._evict()
-        return missing
-
-    def put(self, sha256: str, offset: int, size: int, data: Union[bytes, bytearray]) -> bool:
-        """Append ``data`` at ``offset`` of a missing blob; True when it is complete and visible.
-
-        Raises:
-            AgentError: ``integrity`` when all ``size`` bytes are there and do not hash to the name (nothing is kept of them);
-                ``protocol`` for an offset that is not the end of what is there; ``disk``.
-        """
-        fd, part = self._claim_part(check_sha256(sha256))
-        with disk_errors("storing a blob"):
-            if offset != os.fstat(fd).st_size or offset + len(data) > size:
-                raise AgentError("protocol", "a chunk at %d does not continue a blob of %d bytes" % (offset, os.fstat(fd).st_size))
-            view = memoryview(data)
-            while view:
-                view = view[os.pwrite(fd, view, offset) :]
-                offset = os.fstat(fd).st_size
-            if offset < size:
-                return False
-            os.fsync(fd)
-            self._publish(sha256, fd, part)
-        return True
-
-    def put_path(self, sha256: str, source: str) -> None:
-        """Take a blob from a file of this machine, as a copy: the file stays its owner's alone.
-
-        Raises:
-            AgentError: ``integrity`` when the file is a symbolic link or does not hash to ``sha256``; ``disk``.
-        """
-        self._drop_part(check_sha256(sha256))
-        with disk_errors(source):
-            fd, part = self._claim_part(sha256)
-            os.close(fd)
-            del self._parts[sha256]
-            os.unlink(part)
-            source_fd = _open_regular(source)
-            try:
-                _copy(source_fd, part)
-            finally:
-                os.close(source_fd)
-            fd = _open_regular(part)
-            try:
-                self._parts[sha256] = (fd, part)
-                self._publish(sha256, fd, part)
-            finally:
-                self._drop_part(sha256)
+class Verifying(Protocol):
+    """Where :meth:`SessionFolder.lay_out` takes blobs from."""
 
     def verified(self, sha256: str) -> str:
-        """The path of a blob whose content has just been compared with its name (once a session while it does not change).
-
-        Raises:
-            AgentError: ``integrity`` when it is missing, a symbolic link, or has changed; a changed one is removed.
-        """
-        path = self.path(sha256)
-        try:
-            fd = _open_regular(path)
-        except FileNotFoundError as problem:
-            raise AgentError("integrity", "blob %s is not here; push it first" % sha256) from problem
-        try:
-            there = os.fstat(fd)
-            identity = (there.st_dev, there.st_ino, there.st_size, there.st_mtime_ns)
-            if self._verified.get(sha256) != identity:
-                if _hash(fd) != sha256:
-                    os.unlink(path)
-                    raise AgentError("integrity", "blob %s had changed on the device's disk and was removed" % sha256)
-                self._verified[sha256] = identity
-        finally:
-            os.close(fd)
-        self._used.add(sha256)
-        return path
-
-    def close(self) -> None:
-        """Let go of unfinished blobs; what arrived of them stays for the next session to resume."""
-        for fd, part in self._parts.values():
-            if os.fstat(fd).st_size == 0:
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(part)
-            os.close(fd)
-        self._parts.clear()
-
-    def _claim_part(self, sha256: str) -> Tuple[int, str]:
-        """The locked file that this session writes a blob into; a private one when another session is writing the same blob."""
-        if sha256 not in self._parts:
-            with disk_errors("storing a blob"):
-                for name in (sha256 + ".part", "%s.%d.part" % (sha256, os.getpid())):
-                    part = os.path.join(self._folder, name)
-                    fd = os.open(part, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-                    try:
-                        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    except OSError:
-                        os.close(fd)
-                        continue
-                    self._parts[sha256] = (fd, part)
-                    break
-                else:
-                    raise AgentError("busy", "another session is storing blob %s" % sha256)
-        return self._parts[sha256]
-
-    def _drop_part(self, sha256: str) -> None:
-        if sha256 in self._parts:
-            fd, part = self._parts.pop(sha256)
-            os.close(fd)
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(part)
-
-    def _publish(self, sha256: str, fd: int, part: str) -> None:
-        found = _hash(fd)
-        if found != sha256:
-            self._drop_part(sha256)
-            raise AgentError("integrity", "what arrived as blob %s hashes to %s; it was not kept" % (sha256, found))
-        os.rename(part, self.path(sha256))
-        self._used.add(sha256)
-        self._drop_part(sha256)
-
-    def _evict(self) -> None:
-        """Drop abandoned parts, then the least recently used blobs until the sum is within the quota."""
-        blobs: List[Tuple[int, int, str]] = []
-        now = time.time()
-        with os.scandir(self._folder) as entries:
-            for entry in entries:
-                there = entry.stat(follow_symlinks=False)
-                if entry.name.endswith(".part"):
-                    if now - there.st_mtime > _PART_MAX_AGE_S and all(entry.path != part for _, part in self._parts.values()):
-                        os.unlink(entry.path)
-                else:
-                    blobs.append((there.st_atime_ns, there.st_size, entry.name))
-        total = sum(size for _, size, _ in blobs)
-        for _, size, name in sorted(blobs):
-            if total <= self._quota_bytes:
-                return
-            if name not in self._used:
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(os.path.join(self._folder, name))
-                total -= size
+        """See :meth:`agent.blobs.BlobStore.verified`."""
 
 
 class SessionFolder:
@@ -273,7 +128,7 @@ class SessionFolder:
         finally:
             os.close(all_sessions)
 
-    def lay_out(self, name: str, files: Mapping[str, str], blobs: BlobStore) -> Dict[str, str]:
+    def lay_out(self, name: str, files: Mapping[str, str], blobs: Verifying) -> Dict[str, str]:
         """Put blobs under their names into the sub-folder ``name``, afresh.
 
         Args:
@@ -291,7 +146,7 @@ class SessionFolder:
         for relpath, sha256 in files.items():
             target = os.path.join(folder, *check_relpath(relpath).split("/"))
             blob = blobs.verified(check_sha256(sha256))
-            with disk_errors(relpath):
+            with disk_errors(relpath, place=self.path, needed_bytes=os.path.getsize(blob)):
                 os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
                 _link_or_copy(blob, target)
             placed[relpath] = target
@@ -318,7 +173,7 @@ def _sweep(sessions: str) -> None:
             os.close(fd)
 
 
-def _open_regular(path: str) -> int:
+def open_regular(path: str) -> int:
     """A read-only descriptor of a regular file that is no symbolic link."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -334,7 +189,7 @@ def _open_regular(path: str) -> int:
 
 def _link_or_copy(source: str, target: str) -> None:
     """``target`` becomes a second name of ``source``, or a copy where that cannot be (another file system, another owner)."""
-    source_fd = _open_regular(source)
+    source_fd = open_regular(source)
     try:
         try:
             os.link(source, target, follow_symlinks=False)
@@ -343,19 +198,21 @@ def _link_or_copy(source: str, target: str) -> None:
                 raise
         else:
             return
-        _copy(source_fd, target)
+        copy_to(source_fd, target)
     finally:
         os.close(source_fd)
 
 
-def _copy(source_fd: int, target: str) -> None:
+def copy_to(source_fd: int, target: str) -> None:
+    """A new file ``target`` (0600) with the content of ``source_fd``."""
     with open(source_fd, "rb", closefd=False) as reader:
         target_fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         with open(target_fd, "wb") as writer:
             shutil.copyfileobj(reader, writer, _CHUNK_BYTES)
 
 
-def _hash(fd: int) -> str:
+def hash_of(fd: int) -> str:
+    """The sha256 of a file's content."""
     digest = hashlib.sha256()
     offset = 0
     while True:

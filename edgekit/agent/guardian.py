@@ -18,8 +18,9 @@ import threading
 from typing import Any, Callable, Dict, List, Optional, Tuple, Union
 
 from .bench import Bench, Plan
+from .blobs import BlobStore
 from .errors import AgentError, RunError, Stop
-from .files import BlobStore, SessionFolder, check_relpath, check_sha256, guest_home
+from .files import SessionFolder, check_relpath, check_sha256, guest_home
 from .frames import PROTOCOL, Frame, FrameError, FrameReader, encode_header
 from .lease import Lease
 from .memory import available_bytes
@@ -162,7 +163,8 @@ class Guardian:
     def _files(self) -> Tuple[BlobStore, SessionFolder]:
         if self._storage is None:
             home = guest_home()
-            self._storage = BlobStore(home), SessionFolder(home, self._nonce)
+            folder = SessionFolder(home, self._nonce)
+            self._storage = BlobStore(home, folder.path), folder
         return self._storage
 
     def _need(self, frame: Frame) -> Tuple[Dict[str, Any], bytes]:

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from edgekit.agent import blobs, files
+from edgekit.agent.blobs import BlobStore
 from edgekit.agent.errors import AgentError
-from edgekit.agent.files import BlobStore, SessionFolder, private_dir
+from edgekit.agent.files import SessionFolder, private_dir
 
 
 def sha(data: bytes) -> str:
@@ -188,10 +190,49 @@ def test_a_full_disk_is_a_typed_error(home: str, monkeypatch: pytest.MonkeyPatch
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "pwrite", full)
-    with pytest.raises(AgentError, match="No space left") as caught:
+    with pytest.raises(AgentError, match=r"no space left, 1 bytes are needed and [0-9]+ are available") as caught:
         store.put(sha(b"x"), 0, 1, b"x")
     assert caught.value.kind == "disk"
+    assert list(Path(home, "blobs").iterdir()) == [], "no partial file"
     store.close()
+
+
+def test_what_cannot_fit_is_refused_before_it_is_sent(home: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = put(BlobStore(home), b"a" * 100)
+    store = BlobStore(home)
+    monkeypatch.setattr(blobs, "free_bytes", lambda _: 60 if Path(store.path(old)).exists() else 160)
+    monkeypatch.setattr(files, "free_bytes", lambda _: 160)
+    assert store.need({sha(b"b" * 150): 150}) == {sha(b"b" * 150): 0}
+    assert not Path(store.path(old)).exists(), "the quota is far, but there is no room for both"
+    with pytest.raises(AgentError, match="storing 2 files: no space left, 250 bytes are needed and 160 are available") as caught:
+        store.need({sha(b"b" * 150): 150, sha(b"c" * 100): 100})
+    assert caught.value.kind == "disk"
+    assert list(Path(home, "blobs").iterdir()) == []
+
+
+def test_what_a_running_session_uses_stays(home: str) -> None:
+    running = SessionFolder(home, "running")
+    theirs = BlobStore(home, running.path, quota_bytes=25)
+    used, unused = put(theirs, b"a" * 10), put(BlobStore(home), b"b" * 10)
+    for name in (used, unused):
+        os.utime(BlobStore(home).path(name), (1, 1))
+    ended = SessionFolder(home, "ended")
+    assert put(BlobStore(home, ended.path, quota_bytes=15), b"c" * 10)
+    assert {path.name for path in Path(home, "blobs").iterdir()} == {used, sha(b"c" * 10)}
+    running.remove()
+    BlobStore(home, ended.path, quota_bytes=15).need({sha(b"c" * 10): 10})
+    assert {path.name for path in Path(home, "blobs").iterdir()} == {sha(b"c" * 10)}
+    ended.remove()
+
+
+def test_the_quota_is_a_share_of_a_small_disk(home: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    private_dir(home)
+    assert 0 < blobs.default_quota_bytes(home) <= 2 << 30
+    disk = os.statvfs(home)
+    values = list(disk)
+    values[1], values[2] = 4096, 1000  # f_frsize, f_blocks
+    monkeypatch.setattr(os, "statvfs", lambda _: os.statvfs_result(values))
+    assert blobs.default_quota_bytes(home) == 4096 * 200
 
 
 def test_somebody_elses_folder_is_refused(home: str, monkeypatch: pytest.MonkeyPatch) -> None:
