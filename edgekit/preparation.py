@@ -83,7 +83,7 @@ def prepare(request: DeployRequest, sources: Sources, *, measure: bool, timeouts
     from .devices.session import AgentSession
     from .model import load_model
     from .plan import plan
-    from .profiles import resolve
+    from .site_choice import check_names, sites_of
     from .stateful import notes_on_inputs
 
     progress.stage("reading the model and the data")
@@ -91,7 +91,7 @@ def prepare(request: DeployRequest, sources: Sources, *, measure: bool, timeouts
         raise UsageError(
             "energy cannot be the objective here", why="this device has no energy meter", hint="use --objective latency or size"
         )
-    resolved = resolve(request.target)
+    check_names(request.target)
     load = partial(load_model, shape=request.shape or None, trust_model=sources.trust_model)
     model = load(request.model)
     original = load(request.baseline) if request.baseline else None
@@ -101,7 +101,7 @@ def prepare(request: DeployRequest, sources: Sources, *, measure: bool, timeouts
     device = open_device(request.device)
     with AgentSession(device.transport, {}, timeouts=timeouts) as session:
         facts = session.probe()
-    sites, not_measured = _sites(request, resolved, facts)
+    sites, not_measured, left_out = sites_of(request, model, device, facts)
     if not measure:
         not_measured = "build only: a measurement was not asked for"
     if not_measured and request.max_latency is not None:
@@ -121,31 +121,8 @@ def prepare(request: DeployRequest, sources: Sources, *, measure: bool, timeouts
         evaluation=evaluation,
         planned=tuple(planned),
         timeouts=timeouts,
-        warnings=(*model.notes, *warnings, *notes),
+        warnings=(*model.notes, *left_out, *warnings, *notes),
     )
-
-
-def _sites(
-    request: DeployRequest, resolved: Sequence[tuple[str, Profile]], facts: DeviceFacts
-) -> tuple[list[tuple[Target, Site]], str]:
-    """The targets with where they run; and why nothing is measured, where this machine does not satisfy the profile."""
-    from .profiles import profile_matches, require_match
-    from .targets import get_target
-
-    profile = resolved[0][1]
-    others = [each.name for _, each in resolved if each.name != profile.name]
-    if others:
-        raise UsageError(
-            f"--target names {profile.name} and {others[0]}",
-            why="one run is for one kind of device",
-            hint="deploy to one after the other",
-        )
-    if profile_matches(profile, facts):
-        return [(get_target(name), Site(each, facts)) for name, each in dict(resolved).items()], ""
-    if request.device is not None:
-        require_match(profile, facts, request.device)
-    sites = [(get_target(name), Site(each, None)) for name, each in dict(resolved).items()]
-    return sites, f"this machine ({facts.machine}) is not a {profile.name}, and no --device was given"
 
 
 def calibration_of(request: DeployRequest, inputs: Sequence[TensorSpec], sources: Sources) -> CalibrationSet | None:

@@ -22,10 +22,11 @@ from .measure.trust import trust
 from .model import model_path
 from .plan import Planned
 from .preparation import Sources, calibration_of, prepare
-from .profiles import get_profile, require_match
+from .profiles import get_profile
 from .progress import Progress, Silent
 from .request import DeployRequest, parse_shape, parse_targets
 from .search import Budget, build_all, timed_feed
+from .site_choice import profile_of_run
 from .targets import get_target
 from .types import JSON, DeviceFacts, Feed, Latency, Measurement, RunFailure, Site
 from .values import to_json
@@ -139,8 +140,7 @@ def _profile_bundle(request: DeployRequest, sources: Sources, timeouts: Timeouts
     device = open_device(request.device)
     with AgentSession(device.transport, {}, timeouts=timeouts) as session:
         facts = session.probe()
-    site = Site(get_profile(bundle.report.profile), facts)
-    require_match(site.profile, facts, device.name)
+    site = Site(profile_of_run(get_profile(bundle.report.profile), device, facts), facts)
     planned = Planned(get_target(bundle.candidate.target), site, bundle.candidate)
     runner = runner_for(planned, bundle.artifact, threads=request.threads)
     built = Built(planned, bundle.artifact, folder / "artifact", runner, from_cache=False)
