@@ -114,6 +114,7 @@ class DeviceFacts:
         board_ids: what drivers know it by (the device tree's ``compatible``, an Android product and its chip), most special first.
         address_bits: 32 or 64, of the agent's Python: a 64-bit kernel may run a 32-bit system.
         libc: the C library with its version, such as ``glibc 2.36``; empty where it cannot be told. Wheels depend on it.
+        in_venv: the agent's Python is that of a virtual environment; ``can_make_venv``: it can make one (Debian splits that off).
         disk_free_bytes: free for this user where the agent keeps its files.
         policies: groups of cores and their governors; empty on virtual machines and where the kernel has none.
         power_reason: why ``power_sensors`` is empty.
@@ -136,6 +137,8 @@ class DeviceFacts:
     board_ids: tuple[str, ...] = ()
     address_bits: int | None = None
     libc: str = ""
+    in_venv: bool = False
+    can_make_venv: bool = True
     disk_free_bytes: int | None = None
     policies: tuple[CpuPolicy, ...] = ()
     thermal_zones: tuple[str, ...] = ()

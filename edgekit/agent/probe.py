@@ -1,11 +1,10 @@
 """What the device is: board, processor, memory, runtimes, what can be set and read. Nothing is changed.
 
-No other program is run, but for what tells its facts through one alone: ``sysctl`` (macOS), ``getprop`` (Android), some power meters.
+No other program is run but for facts that only one tells: ``sysctl`` (macOS), ``getprop`` (Android), some power meters.
 """
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import platform
 import re
@@ -39,6 +38,8 @@ def probe() -> Dict[str, Any]:
         "python": platform.python_version(),
         "address_bits": 8 * struct.calcsize("P"),
         "libc": c_library(),
+        "in_venv": sys.prefix != sys.base_prefix,
+        "can_make_venv": can_make_venv(),
         "board": board.name,
         "board_ids": board.ids,
         "cpu_model": cpu_model(cpuinfo),
@@ -63,6 +64,13 @@ def c_library() -> str:
         return (os.confstr("CS_GNU_LIBC_VERSION") or "").strip()[:40]
     except (AttributeError, ValueError, OSError):
         return ""
+
+
+def can_make_venv() -> bool:
+    """Whether ``python -m venv`` gives an environment with pip: Debian and its kin keep that in a package of its own."""
+    import importlib.util  # slow to import on a small board, and only needed here
+
+    return all(importlib.util.find_spec(name) is not None for name in ("venv", "ensurepip"))
 
 
 def _field(cpuinfo: str, name: str) -> str:
@@ -104,6 +112,8 @@ def cores() -> int:
 
 def runtimes() -> Dict[str, str]:
     """Installed runtimes with their versions, from the packages' metadata: nothing is imported."""
+    import importlib.metadata  # slow to import on a small board, and only needed here
+
     found: Dict[str, str] = {}
     for name in RUNTIMES:
         try:
@@ -117,6 +127,7 @@ def emulation_sign(machine: str, cpuinfo: str) -> Optional[str]:
     """What says that instructions are emulated here; ``None`` when nothing does. A virtual machine on a real processor is real.
 
     - user-mode QEMU shows the host's ``/proc/cpuinfo``, or the kernel has an interpreter registered for its own architecture;
+    - or it runs this very program: that shows in the one link to it that user-mode QEMU does not rewrite;
     - QEMU's built-in processor models name themselves (x86 "QEMU Virtual CPU", "QEMU TCG CPU"; Arm ``max``: implementer 0, part
     0x051);
     - Rosetta: ``sysctl.proc_translated``.
@@ -128,12 +139,22 @@ def emulation_sign(machine: str, cpuinfo: str) -> Optional[str]:
         return "the processor calls itself %s" % _field(cpuinfo, "model name")
     if _field(cpuinfo, "CPU implementer").lower() in ("0x0", "0x00") and _field(cpuinfo, "CPU part").lower() in ("0x51", "0x051"):
         return "the processor is QEMU's own model"
+    program = program_of_this_thread()
+    if os.path.basename(program).startswith("qemu-"):
+        return "this program is run by %s" % program
     interpreter = "qemu-%s" % ("x86_64" if machine.lower() == "amd64" else machine.lower())
     if read_text("/proc/sys/fs/binfmt_misc/" + interpreter).startswith("enabled"):
         return "programs of this architecture are run by %s" % interpreter
     if sys.platform == "darwin" and _sysctl("sysctl.proc_translated") == "1":
         return "this process is translated by Rosetta"
     return None
+
+
+def program_of_this_thread() -> str:
+    try:
+        return os.readlink("/proc/thread-self/exe")
+    except OSError:
+        return ""
 
 
 def _sysctl(name: str) -> str:

@@ -40,6 +40,8 @@ def facts_from_probe(answer: Any) -> DeviceFacts:
             board_ids=_texts(answer["board_ids"]),
             address_bits=int(answer["address_bits"]),
             libc=clean(answer["libc"], 40),
+            in_venv=answer["in_venv"] is True,
+            can_make_venv=answer["can_make_venv"] is True,
             disk_free_bytes=_count(answer["disk_free_bytes"]),
             policies=tuple(_policy(policy) for policy in list(answer["policies"])[:_MAX_LISTED]),
             thermal_zones=_texts(answer["thermal_zones"]),

@@ -110,7 +110,8 @@ def test_facts_are_capped_and_cleaned() -> None:
         "kind": "emulated", "system": "Linux", "machine": "\x1b]0;owned\x07aarch64", "python": "3.8", "cpu_model": "x" * 10_000,
         "cpu_features": [f"f{n}" for n in range(10_000)], "cores": 4, "memory_bytes": None, "memory_available_bytes": 5,
         "runtimes": {"onnx\x1b[31mruntime": "1.2\n3"}, "governor": None, "kernel": "k\u202e",
-        "stand_in_sign": None, "address_bits": 64, "libc": "glibc 2.31", "board": "b\x1b[1m", "board_ids": ["i"] * 100,
+        "stand_in_sign": None, "address_bits": 64, "libc": "glibc 2.31", "in_venv": 1, "can_make_venv": True,
+        "board": "b\x1b[1m", "board_ids": ["i"] * 100,
         "disk_free_bytes": 7, "thermal_zones": ["z\n"], "power_reason": "",
         "policies": [{"name": "policy0", "cpus": "0 1", "governor": None, "available": ["a" * 900], "settable": "yes"}] * 100,
         "power_sensors": [{"name": "n", "scope": "s", "rails": ["r"], "reason": "x" * 9000}],
@@ -119,6 +120,7 @@ def test_facts_are_capped_and_cleaned() -> None:
     assert (facts.board, len(facts.board_ids), facts.thermal_zones) == ("b", 64, ("z ",))
     assert len(facts.policies) == 64
     assert facts.policies[0].settable is False
+    assert (facts.in_venv, facts.can_make_venv) == (False, True)
     assert len(facts.policies[0].available[0]) == 200
     assert len(facts.power_sensors[0].reason) == 400
     assert facts.kind == "emulated"

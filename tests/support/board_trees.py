@@ -51,7 +51,8 @@ class BoardTree:
         board = read_board(str(root), (lambda name: self.properties.get(name, "")) if self.properties else None)
         answer: dict[str, Any] = {
             "kind": "real", "stand_in_sign": None, "system": self.system, "machine": self.machine, "python": "3.11.2",
-            "address_bits": 64, "libc": "glibc 2.36", "board": board.name, "board_ids": board.ids, "cpu_model": cpu_model(cpuinfo),
+            "address_bits": 64, "libc": "glibc 2.36", "in_venv": False, "can_make_venv": True,
+            "board": board.name, "board_ids": board.ids, "cpu_model": cpu_model(cpuinfo),
             "cpu_features": cpu_features(cpuinfo), "cores": 4, "memory_bytes": None, "memory_available_bytes": None,
             "disk_free_bytes": None, "runtimes": {}, "governor": self.governor, "policies": cpu_policies(str(root)),
             "thermal_zones": thermal_zones(str(root)), "power_sensors": [], "power_reason": "", "kernel": self.kernel,
