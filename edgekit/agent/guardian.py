@@ -7,6 +7,7 @@ must be noticed at once; one sends a heartbeat.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import platform
 import queue
@@ -19,14 +20,16 @@ from typing import Any, Callable, Dict, List, Optional, Tuple, Union
 
 from .bench import Bench, Plan
 from .blobs import BlobStore
+from .energy import EnergyPlan, EnergyRun
 from .errors import AgentError, RunError, Stop
 from .files import SessionFolder, check_relpath, check_sha256, guest_home
 from .frames import PROTOCOL, Frame, FrameError, FrameReader, encode_header
 from .lease import Lease
 from .memory import available_bytes
+from .meters import MeterError, discover, meter_root
 from .probe import probe
 from .slots import RESIDENT_FRACTION, Slot
-from .stdio import write_all
+from .stdio import idle, write_all
 from .tensors import TensorError, describe
 from .workers import Worker
 
@@ -137,7 +140,7 @@ class Guardian:
         operations: Dict[str, Callable[[Frame], Tuple[Dict[str, Any], bytes]]] = {
             "hello": self._hello, "probe": self._probe, "need": self._need, "put": self._put, "lease": self._take_lease,
             "prepare": self._prepare, "open": self._open, "infer": self._infer, "bench": self._bench, "close": self._close,
-            "bye": self._bye,
+            "meters": self._meters, "energy": self._energy, "bye": self._bye,
         }  # fmt: skip
         try:
             if frame.op not in operations:
@@ -275,7 +278,8 @@ class Guardian:
         reply = slot.call("infer", request, frame.payload, timeout_s=timeout_s)
         return {"tensors": reply.fields["tensors"]}, bytes(reply.payload)
 
-    def _bench(self, frame: Frame) -> Tuple[Dict[str, Any], bytes]:
+    def _to_measure(self, frame: Frame) -> Tuple[List[Slot], Dict[str, Tuple[List[Dict[str, Any]], bytes]]]:
+        """The candidates that a request names and the feed of each; all others are unloaded."""
         self._need_lease()
         slots = [self._slot(key) for key in frame.fields["keys"]]
         feeds: List[Tuple[List[Dict[str, Any]], bytes]] = []
@@ -288,7 +292,28 @@ class Guardian:
         for other in self._slots.values():
             if other not in slots:
                 other.unload()
+        return slots, of_key
+
+    def _bench(self, frame: Frame) -> Tuple[Dict[str, Any], bytes]:
+        slots, of_key = self._to_measure(frame)
         return Bench(slots, of_key, Plan(**frame.fields["plan"]), self._emit).run(), b""
+
+    def _meters(self, _: Frame) -> Tuple[Dict[str, Any], bytes]:
+        root = meter_root()
+        return {"meters": [meter.describe() for meter in discover(root)], "root": root}, b""
+
+    def _energy(self, frame: Frame) -> Tuple[Dict[str, Any], bytes]:
+        slots, of_key = self._to_measure(frame)
+        wanted = frame.fields["meter"]
+        found = discover(meter_root(), str(wanted)) if wanted is not None else []
+        if wanted is not None and (not found or found[0].reason):
+            raise AgentError("unsupported", found[0].reason if found else "there is no meter %.60r" % (wanted,))
+        pause = functools.partial(idle, stop_fd=self._stop_fd)
+        plan = EnergyPlan(**frame.fields["plan"])
+        try:
+            return EnergyRun(slots, of_key, plan, found[0] if found else None, self._emit, pause).run(), b""
+        except MeterError as problem:
+            raise AgentError("unsupported", str(problem)) from problem
 
     def _close(self, frame: Frame) -> Tuple[Dict[str, Any], bytes]:
         slot = self._slots.pop(str(frame.fields["key"]), None)

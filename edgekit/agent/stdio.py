@@ -33,6 +33,13 @@ def write_all(fd: int, parts: Sequence[Union[bytes, bytearray]]) -> None:
             view = view[os.write(fd, view) :]
 
 
+def idle(seconds: float, stop_fd: int) -> None:
+    """Do nothing for so long; raises Stop as soon as the session ends."""
+    readable, _, _ = select.select([stop_fd], [], [], seconds)
+    if readable:
+        raise Stop
+
+
 class Deadline:
     """Waits on a descriptor no longer than until a point in time, and not at all once ``stop_fd`` has something to read."""
 

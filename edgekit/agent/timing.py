@@ -49,6 +49,23 @@ def is_steady(medians: List[float], tolerance: float) -> bool:
     return len(last) == STEADY_WINDOWS and max(last) - min(last) <= tolerance * min(last)
 
 
+def work(run: Callable[[], Any], *, duration_s: float) -> Dict[str, Any]:
+    """One inference after another for ``duration_s``, none of them timed: a meter is read meanwhile.
+
+    Returns:
+        ``{"n", "start_s", "end_s"}``: how many, and from when to when (``time.monotonic``, which all processes of a system share).
+    """
+    clock = time.monotonic
+    count = 0
+    start_s = clock()
+    while True:
+        run()
+        count += 1
+        now_s = clock()
+        if now_s - start_s >= duration_s:
+            return {"n": count, "start_s": start_s, "end_s": now_s}
+
+
 def burst(run: Callable[[], Any], *, duration_s: float, min_n: int, max_n: int, settle_n: int) -> "array.array[float]":
     """Latencies in seconds of one round: ``duration_s`` long, between ``min_n`` and ``max_n`` inferences.
 

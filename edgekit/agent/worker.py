@@ -20,7 +20,7 @@ from .frames import Frame, FrameReader, encode_header
 from .memory import process_bytes
 from .stdio import write_all
 from .tensors import decode, encode
-from .timing import burst, warm_up
+from .timing import burst, warm_up, work
 
 _PR_SET_PDEATHSIG = 1
 _MAX_MESSAGE_CHARACTERS = 2000
@@ -103,7 +103,8 @@ class _Worker:
     def serve(self, frame: Frame) -> Reply:
         operations: Dict[str, Callable[[Frame], Reply]] = {
             "prepare": self._prepare, "open": self._open, "infer": self._infer, "layers": self._layers, "feed": self._take_feed,
-            "warm-up": self._warm_up, "burst": self._burst, "close": self._close,
+            "warm-up": self._warm_up, "burst": self._burst, "work": self._work,
+            "close": self._close,
         }  # fmt: skip
         return operations[frame.op](frame)
 
@@ -171,6 +172,11 @@ class _Worker:
         if sys.byteorder == "big":
             samples.byteswap()
         return self._state(), samples.tobytes()
+
+    def _work(self, frame: Frame) -> Reply:
+        run, feed, fields = self._session.run, self._feed, frame.fields
+        done = _runner_call("run", lambda: work(lambda: run(feed), **fields))
+        return {"worked": done, **self._state()}, b""
 
     def _close(self, frame: Frame) -> Reply:  # noqa: ARG002 - every operation takes its frame
         if self._session is not None:

@@ -64,6 +64,30 @@ class BenchPlan:
 
 
 @dataclass(frozen=True)
+class EnergyPlan:
+    """How energy is measured: each candidate works in ``repeats`` windows, and each of those lies between two of idling.
+
+    Attributes:
+        window_s: length of a window that counts.
+        settle_s: what goes before it and is left out: the meter still shows the window before.
+        repeats: load windows of each candidate; intervals are over repeats.
+        warm_up_s: work after loading, before the first window.
+        seed: of the order within each repeat.
+    """
+
+    window_s: float
+    settle_s: float
+    repeats: int = 5
+    warm_up_s: float = 0.5
+    seed: int = 0
+
+    def takes_s(self, candidates: int) -> float:
+        """About how long it takes, loading left out."""
+        windows = 1 + 2 * self.repeats * candidates
+        return windows * (self.window_s + self.settle_s) + candidates * self.warm_up_s
+
+
+@dataclass(frozen=True)
 class Opened:
     """A candidate that was loaded on the device.
 

@@ -22,7 +22,7 @@ from ..types import JSON, DeviceFacts, Feed, Measurement, Reading, RunFailure, R
 from .channel import Channel
 from .conditions import conditions_from, reading_from
 from .facts import facts_from_probe
-from .plan import BenchPlan, Opened, Timeouts
+from .plan import BenchPlan, EnergyPlan, Opened, Timeouts
 from .text import clean, clean_json
 from .transport import Transport, local_transport
 from .zipapp import build_zipapp
@@ -357,6 +357,36 @@ class AgentSession:
             threads=int(effective.get("threads") or requested.get("threads") or 1),
             conditions=conditions_from(fields.get("sensors"), readings),
         )
+
+    def meters(self) -> Mapping[str, Any]:
+        """What the agent says of the energy meters there, as it came: :mod:`edgekit.devices.meters` reads it."""
+        return self._live.request("meters", {}, silence_s=self._timeouts.probe_s).fields
+
+    def energy(
+        self, keys: Sequence[str], feeds: Mapping[str, Feed], meter: str | None, plan: EnergyPlan, on_event: Callable[[Frame], None]
+    ) -> dict[str, RunFailure]:
+        """Let opened candidates work in turn, with idling between them, while a meter is read.
+
+        Args:
+            meter: the name of one of the agent's; None when this machine reads one.
+            on_event: gets a "progress" before each window and a "sample" after it, as :mod:`edgekit.agent.energy` sends them.
+
+        Returns:
+            What failed, by key.
+
+        Raises:
+            DeviceRunError: the meter cannot be read.
+        """
+        table, feed_of, payload = _feed_table(keys, feeds)
+        timeouts = self._timeouts
+        wire_plan = {**asdict(plan), "load_timeout_s": timeouts.load_s, "round_timeout_s": timeouts.round_s}
+        with self.lease():
+            answer = self._live.request(
+                "energy", {"keys": list(keys), "feeds": table, "feed_of": feed_of, "meter": meter, "plan": wire_plan}, payload,
+                silence_s=2 * timeouts.load_s + 2 * timeouts.round_s + plan.window_s + plan.settle_s + _MARGIN_S, on_event=on_event,
+            )  # fmt: skip
+        failures = {key: _failure({"failure": answer.fields["failures"].get(key)}) for key in keys}
+        return {key: failure for key, failure in failures.items() if failure is not None}
 
     def close_worker(self, key: str) -> None:
         """End a candidate's worker and forget it; nothing when the agent is gone or interrupted, which ends them all."""
