@@ -136,3 +136,50 @@ def test_exactly_floats_outputs_win_a_tie() -> None:
     exact, near = _pair(Int8Dynamic(), 0.00505), _pair(Int8Static(), 0.005, sqnr=60.0)
     row = replace(exact[0], fidelity=Fidelity(None, 1.0, 1.0))
     assert _choose(_pair(Float32(), 0.010), (row, exact[1]), near).winner == "onnx/int8-dynamic"
+
+
+# ---------------------------------------------------------------- energy
+FIVE = np.array([1.0, 1.01, 0.99, 1.005, 0.995])
+
+
+def _frugal(**joules: float) -> dict[str, object]:
+    repeats = {f"onnx/{scheme.replace('_', '-')}": list(value * FIVE) for scheme, value in joules.items()}
+    return {"objective": "energy", "joules": repeats}
+
+
+def test_with_the_objective_energy_joules_decide_and_not_seconds() -> None:
+    slower = _pair(Int8Static(), 0.020)
+    choice = _choose(_pair(Float32(), 0.010), slower, **_frugal(float32=0.4, int8=0.2))
+    assert choice.winner == "onnx/int8"
+    assert choice.reason.startswith("2.00x the inferences a joule (95 % interval ")
+    faster = _pair(Int8Static(), 0.005)
+    choice = _choose(_pair(Float32(), 0.010), faster, **_frugal(float32=0.4, int8=0.395))
+    assert choice.winner == "onnx/float32"
+    assert "1 candidate is right but not more frugal" in choice.reason
+    assert "right, but not more frugal: 1.01x the inferences a joule" in choice.rows[1].reason
+
+
+def test_energy_has_the_same_gates_and_ties() -> None:
+    wrong = _pair(Int8Static(), 0.005, accepted=False, why="accuracy falls")
+    assert _choose(_pair(Float32(), 0.010), wrong, **_frugal(float32=0.4, int8=0.1)).winner == "onnx/float32"
+    near, close = _pair(Int8Static(), 0.005, sqnr=20.0), _pair(Int8Dynamic(), 0.005, sqnr=40.0)
+    tied = _choose(_pair(Float32(), 0.010), near, close, **_frugal(float32=0.4, int8=0.2, int8_dynamic=0.204))
+    assert tied.winner == "onnx/int8-dynamic"
+    assert "as frugal as onnx/int8 within 3 %" in tied.reason
+    limit = LatencyLimit(0.006)
+    limited = _choose(_pair(Float32(), 0.010), _pair(Int8Static(), 0.008), max_latency=limit, **_frugal(float32=0.4, int8=0.1))
+    assert limited.winner is None
+
+
+def test_what_has_no_joules_is_not_taken_for_frugal() -> None:
+    pairs = _pair(Float32(), 0.010), _pair(Int8Static(), 0.005)
+    choice = _choose(*pairs, **_frugal(float32=0.4))
+    assert choice.winner == "onnx/float32"
+    assert "its energy or that of onnx/float32 was not measured" in choice.rows[1].reason
+    assert _choose(*pairs, **_frugal(int8=0.1)).winner == "onnx/float32"
+    nothing = _choose(*pairs, objective="energy")
+    assert (nothing.winner, nothing.reason) == (
+        "onnx/float32", "float is kept: without a measurement nothing is known to be more frugal",
+    )  # fmt: skip
+    alone = _choose(pairs[1], explicit_precision=True, **_frugal(int8=0.1))
+    assert alone.reason.startswith("the most frugal of 1 that hold every gate")
