@@ -11,6 +11,7 @@ import queue
 import re
 import threading
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -20,12 +21,21 @@ from .text import clean, clean_lines
 from .transport import Pipes
 
 DEAD_AFTER_S = 10
+BEAT_S = 2.0
 _MAX_NOISE_BYTES = 10 << 20
 _MAX_LOG_CHARACTERS = 1 << 18
 _END_WAIT_S = 5.0
 _BANNER = re.compile(rb"%s ([0-9a-f]{32})\r?\Z" % PROTOCOL.encode())
 
 OnEvent = Callable[[Frame], None]
+
+_live: weakref.WeakSet[Channel] = weakref.WeakSet()
+
+
+def interrupt_all() -> None:
+    """Ends every agent that this process is connected to; whoever waits for one, in any thread, is told that it is gone."""
+    for channel in list(_live):
+        channel.interrupt()
 
 
 class Channel:
@@ -47,6 +57,8 @@ class Channel:
         self._silent_ticks = 0
         self._next_id = 0
         self._pending = False
+        self._greeted = False
+        self._write_lock = threading.Lock()
         self._closing = threading.Event()
         self._threads = [
             threading.Thread(target=target, name=f"edgekit-{target.__name__.strip('_')}", daemon=True)
@@ -54,6 +66,7 @@ class Channel:
         ]
         for thread in self._threads:
             thread.start()
+        _live.add(self)
 
     @property
     def usable(self) -> bool:
@@ -111,6 +124,17 @@ class Channel:
             if on_event is not None:
                 on_event(frame)
 
+    def beat(self) -> None:
+        """From now on tell the agent every two seconds that this host is there: it ends what it does when it hears nothing."""
+        thread = threading.Thread(target=self._beat, name="edgekit-beat", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def interrupt(self) -> None:
+        """End the agent at once, from any thread; its session is still to be closed by whoever holds it."""
+        self._why_gone = self._why_gone or "it was interrupted"
+        self._pipes.kill()
+
     def close(self, *, wait_s: float = _END_WAIT_S) -> None:
         """Close the agent's standard input, which ends it and its workers; kill it if it does not end."""
         self._closing.set()
@@ -138,6 +162,7 @@ class Channel:
         try:
             nonce = self._skip_to_banner(reader)
             if nonce:
+                self._greeted = True
                 self._inbox.put(nonce)
                 while True:
                     frame = reader.frame()
@@ -179,14 +204,21 @@ class Channel:
                 self._log(text)
 
     def _watch(self) -> None:
-        """Ticks are counted, not clock time: a host that was suspended or starved has not heard the agent, which proves nothing."""
+        """Ticks are counted, not clock time: a host that was suspended or starved has not heard the agent, which proves nothing.
+
+        An agent that has not shown its banner yet has no heartbeat either; ``banner`` bounds that wait.
+        """
         while not self._closing.wait(1.0):
-            self._silent_ticks += 1
+            self._silent_ticks += self._greeted
             if self._silent_ticks > DEAD_AFTER_S:
                 self._why_gone = self._why_gone or f"no heartbeat for {DEAD_AFTER_S} s"
                 self._pipes.kill()
                 self._inbox.put(None)
                 return
+
+    def _beat(self) -> None:
+        while not self._closing.wait(BEAT_S):
+            self._write(encode_header(0, "heartbeat", {}, 0), b"")
 
     def _log(self, text: str) -> None:
         self.log_text = (self.log_text + clean_lines(text))[-_MAX_LOG_CHARACTERS:]
@@ -194,13 +226,14 @@ class Channel:
     # ------------------------------------------------------------ helpers
     def _write(self, header: bytes, payload: bytes) -> None:
         try:
-            for part in (header, payload):
-                view = memoryview(part)
-                while view:
-                    written = self._pipes.stdin.write(view)
-                    self.sent_bytes += written
-                    view = view[written:]
-        except OSError:
+            with self._write_lock:
+                for part in (header, payload):
+                    view = memoryview(part)
+                    while view:
+                        written = self._pipes.stdin.write(view)
+                        self.sent_bytes += written
+                        view = view[written:]
+        except (OSError, ValueError):  # ValueError: closed here
             return  # the reader says why it is gone
 
     def _gone(self, what: str) -> DeviceUnavailableError:

@@ -39,6 +39,13 @@ def test_an_interpreter_for_its_own_architecture(monkeypatch: pytest.MonkeyPatch
     assert emulation_sign("x86_64", XEON) is None
 
 
+def test_the_program_that_runs_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What user-mode QEMU shows of itself, seen with its 7.2 on a board whose /proc/cpuinfo says nothing of it."""
+    monkeypatch.setattr(probe_module, "read_text", lambda *_: "")
+    monkeypatch.setattr(probe_module, "program_of_this_thread", lambda: "/usr/bin/qemu-aarch64-static")
+    assert emulation_sign("aarch64", PI_5) == "this program is run by /usr/bin/qemu-aarch64-static"
+
+
 def test_processor_fields(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.platform", "linux")
     assert cpu_model(XEON) == "Intel(R) Xeon(R) Processor"

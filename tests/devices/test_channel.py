@@ -80,6 +80,13 @@ def test_no_heartbeat_means_dead(monkeypatch: pytest.MonkeyPatch) -> None:
         session.probe()
 
 
+def test_an_agent_that_takes_long_to_start_is_not_dead(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(channel_module, "DEAD_AFTER_S", 1)
+    program = "import time; time.sleep(2.5)\n" + BANNER + "say(id=1, op='result')"
+    with AgentSession(Script(program), {}):
+        pass
+
+
 def test_heartbeats_keep_a_busy_agent_alive(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(channel_module, "DEAD_AFTER_S", 3)
     program = (
