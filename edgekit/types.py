@@ -340,6 +340,28 @@ class Measurement:
 
 
 @dataclass(frozen=True)
+class Turn:
+    """One candidate's turn of a sustained run: ``n`` inferences from ``at_s`` on, of which ``samples`` (seconds) are kept.
+
+    Turns of one ``cycle`` belong together: every candidate had one, at nearly the same time.
+    """
+
+    cycle: int
+    at_s: float
+    n: int
+    samples: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Sustained:
+    """What one candidate did over a sustained run; ``conditions`` has one reading a turn. ``elapsed_s`` is of the whole run."""
+
+    turns: tuple[Turn, ...]
+    elapsed_s: float
+    conditions: Conditions
+
+
+@dataclass(frozen=True)
 class RunFailure:
     """A candidate that failed on the device: that is its result, not the end of the run."""
 

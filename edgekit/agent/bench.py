@@ -101,10 +101,7 @@ class Bench:
 
     def _round(self, round_number: int, slot: Slot) -> None:
         plan = self._plan
-        reloaded = slot.worker is None
-        self._make_ready(slot)
-        if reloaded:
-            self._run_warm_up(slot)
+        self._ready_for_round(slot)
         fields = {
             "duration_s": plan.round_s, "min_n": plan.round_min_n, "max_n": plan.round_max_n, "settle_n": plan.settle_n,
         }  # fmt: skip
@@ -120,6 +117,13 @@ class Bench:
         reply = slot.call("burst", fields, timeout_s=self._plan.round_timeout_s)
         reading = between(before, self._sensors.read(pid), self._sensors.counter_names)
         return bytes(reply.payload), reading
+
+    def _ready_for_round(self, slot: Slot) -> None:
+        """Running; warmed up again when it had to be loaded again."""
+        reloaded = slot.worker is None
+        self._make_ready(slot)
+        if reloaded:
+            self._run_warm_up(slot)
 
     def _make_ready(self, slot: Slot) -> None:
         """Loaded, running and with its feed."""

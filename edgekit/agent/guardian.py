@@ -16,25 +16,29 @@ import select
 import signal
 import sys
 import threading
-from typing import Any, Callable, Dict, List, Optional, Tuple, Union
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple, Union
 
+from .become import checked_prefix
 from .bench import Bench, Plan
 from .blobs import BlobStore
 from .energy import EnergyPlan, EnergyRun
 from .errors import AgentError, RunError, Stop
 from .files import SessionFolder, check_relpath, check_sha256, guest_home
 from .frames import PROTOCOL, Frame, FrameError, FrameReader, encode_header
+from .governor import Governor, Refusal
 from .lease import Lease
 from .memory import available_bytes
 from .meters import MeterError, discover, meter_root
 from .probe import probe
 from .slots import RESIDENT_FRACTION, Slot
 from .stdio import idle, write_all
+from .sustain import Sustain, SustainPlan
 from .tensors import TensorError, describe
 from .workers import Worker
 
 HEARTBEAT_S = 2.0
 _STOP_WAIT_S = 5.0
+_IDLE_FACTOR = 12  # between two requests the host may be busy with its own work for longer than it may be silent during one
 _MAX_SLOTS = 64
 
 
@@ -57,6 +61,9 @@ class Guardian:
         self._stop_fd, self._stop_writer = os.pipe()
         self._finished = threading.Event()
         self._lease = Lease()
+        self._governor: Optional[Governor] = None
+        self._host_silence_s: Optional[float] = None
+        self._answering = False
         self._slots: Dict[str, Slot] = {}
         self._prepared: Dict[str, Dict[str, str]] = {}
         self._storage: Optional[Tuple[BlobStore, SessionFolder]] = None
@@ -79,7 +86,9 @@ class Guardian:
                     self._emit("error", {"kind": "protocol", "message": str(frame)})
                     return 1
                 self._request_id = frame.id
+                self._answering = True
                 self._answer(frame)
+                self._answering = False
                 if frame.op == "bye":
                     return 0
         except (Stop, BrokenPipeError):
@@ -91,19 +100,30 @@ class Guardian:
     def _clean_up(self) -> None:
         for slot in self._slots.values():
             slot.kill()
+        self._restore_governor()
         if self._storage is not None:
             blobs, folder = self._storage
             folder.remove()
             blobs.close()
         self._lease.release()
 
+    def _restore_governor(self) -> None:
+        """What cannot be put back stays in the journal, for the next guardian."""
+        if self._governor is None:
+            return
+        for problem in self._governor.restore():
+            print("edgekit agent: not restored: %s" % problem, file=sys.stderr)
+
     def _stop(self) -> None:
         os.write(self._stop_writer, b"x")
 
     def _read(self) -> None:
         def read_some(size: int) -> bytes:
-            readable, _, _ = select.select([self._input_fd, self._stop_fd], [], [])
-            return b"" if self._stop_fd in readable else os.read(self._input_fd, size)
+            for _ in self._ticks_until_silent():
+                readable, _, _ = select.select([self._input_fd, self._stop_fd], [], [], 1.0)
+                if readable:
+                    return b"" if self._stop_fd in readable else os.read(self._input_fd, size)
+            return b""  # as if it had closed the connection: a pulled cable does not say so
 
         reader = FrameReader(read_some)
         last: Optional[FrameError] = None
@@ -112,7 +132,8 @@ class Guardian:
                 frame = reader.frame()
                 if frame is None:
                     break
-                self._inbox.put(frame)
+                if frame.op != "heartbeat":
+                    self._inbox.put(frame)
         except FrameError as problem:
             last = problem
         self._stop()
@@ -121,7 +142,20 @@ class Guardian:
         if not self._finished.wait(_STOP_WAIT_S):
             for slot in list(self._slots.values()):
                 slot.kill()
+            self._restore_governor()
             os._exit(1)  # the main thread hangs in the kernel; without its workers and descriptors the device is free
+
+    def _ticks_until_silent(self) -> Iterator[None]:
+        """One a second, until the host has been silent for too long. Ticks and not clock time: a device that was suspended or
+        starved has not heard the host, which proves nothing.
+        """
+        ticks = 0
+        while True:
+            limit_s = self._host_silence_s
+            if limit_s is not None and ticks >= limit_s * (1 if self._answering else _IDLE_FACTOR):
+                return
+            ticks += 1
+            yield
 
     def _beat(self) -> None:
         while not self._finished.wait(HEARTBEAT_S):
@@ -140,7 +174,8 @@ class Guardian:
         operations: Dict[str, Callable[[Frame], Tuple[Dict[str, Any], bytes]]] = {
             "hello": self._hello, "probe": self._probe, "need": self._need, "put": self._put, "lease": self._take_lease,
             "prepare": self._prepare, "open": self._open, "infer": self._infer, "bench": self._bench, "close": self._close,
-            "meters": self._meters, "energy": self._energy, "bye": self._bye,
+            "meters": self._meters, "energy": self._energy, "sustain": self._sustain, "governor": self._set_governor,
+            "bye": self._bye,
         }  # fmt: skip
         try:
             if frame.op not in operations:
@@ -158,7 +193,32 @@ class Guardian:
         """The nonce comes back, so that the host knows that it speaks with the process that printed it."""
         if frame.fields.get("nonce") != self._nonce:
             raise AgentError("protocol", "hello must carry the nonce of the banner")
-        return {"protocol": PROTOCOL, "pid": os.getpid(), "python": platform.python_version(), "zipapp": self._zipapp}, b""
+        silence_s = frame.fields.get("silence_s")
+        self._host_silence_s = None if silence_s is None else float(silence_s)
+        self._governor = Governor(guest_home(), self._nonce, checked_prefix(frame.fields.get("become", [])))
+        said = {"protocol": PROTOCOL, "pid": os.getpid(), "python": platform.python_version(), "zipapp": self._zipapp}
+        return {**said, "repaired": self._repair()}, b""
+
+    def _repair(self) -> List[str]:
+        """Put back what killed guardians have left changed; later, when the lease is taken, if somebody measures now."""
+        assert self._governor is not None
+        if not self._governor.has_leftovers:
+            return []
+        was_held = self._lease.held
+        try:
+            self._lease.acquire("putting back what a broken-off session had changed")
+        except AgentError:
+            return []
+        try:
+            said = self._governor.repair()
+        except AgentError as problem:  # the journal's folder is not what it should be: no reason not to serve
+            said = [str(problem)]
+        finally:
+            if not was_held:
+                self._lease.release()
+        for line in said:
+            print("edgekit agent: %s" % line, file=sys.stderr)
+        return said
 
     def _probe(self, _: Frame) -> Tuple[Dict[str, Any], bytes]:
         return {"facts": probe()}, b""
@@ -187,7 +247,10 @@ class Guardian:
     def _take_lease(self, frame: Frame) -> Tuple[Dict[str, Any], bytes]:
         if frame.fields["hold"]:
             self._lease.acquire(str(frame.fields.get("purpose", "")))
+            if self._governor is not None:
+                self._repair()
         else:
+            self._restore_governor()
             self._lease.release()
         return {"held": self._lease.held}, b""
 
@@ -297,6 +360,24 @@ class Guardian:
     def _bench(self, frame: Frame) -> Tuple[Dict[str, Any], bytes]:
         slots, of_key = self._to_measure(frame)
         return Bench(slots, of_key, Plan(**frame.fields["plan"]), self._emit).run(), b""
+
+    def _sustain(self, frame: Frame) -> Tuple[Dict[str, Any], bytes]:
+        slots, of_key = self._to_measure(frame)
+        plan, sustain = Plan(**frame.fields["plan"]), SustainPlan(**frame.fields["sustain"])
+        return Sustain(slots, of_key, plan, sustain, self._emit).run(), b""
+
+    def _set_governor(self, frame: Frame) -> Tuple[Dict[str, Any], bytes]:
+        """Set the governor until the lease is released, whichever way that happens; ``null`` puts it back now."""
+        self._need_lease()
+        name = frame.fields["name"]
+        if self._governor is None:
+            raise AgentError("protocol", "say hello first")
+        if name is None:
+            return {"problems": self._governor.restore()}, b""
+        try:
+            return {"before": self._governor.set(str(name))}, b""
+        except Refusal as refusal:
+            return {"refused": refusal.to_json()}, b""
 
     def _meters(self, _: Frame) -> Tuple[Dict[str, Any], bytes]:
         root = meter_root()

@@ -88,6 +88,26 @@ class EnergyPlan:
 
 
 @dataclass(frozen=True)
+class SustainPlan:
+    """How candidates are measured in turn for minutes.
+
+    Attributes:
+        duration_s: of the whole run, loading and warm-up left out.
+        turn_s: how long one candidate goes on before the next.
+        keep_n: at most so many latencies of a turn are kept, evenly spaced; all of them are timed.
+    """
+
+    duration_s: float
+    turn_s: float = 1.0
+    keep_n: int = 100
+
+    @classmethod
+    def lasting(cls, duration_s: float, candidates: int) -> SustainPlan:
+        """Turns of a second; shorter ones where each candidate would have fewer than ten in a quarter of the time."""
+        return cls(duration_s, turn_s=min(1.0, max(0.05, duration_s / (40 * max(1, candidates)))))
+
+
+@dataclass(frozen=True)
 class Opened:
     """A candidate that was loaded on the device.
 

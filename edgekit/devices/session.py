@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from ..agent.frames import Frame
 from ..agent.tensors import TensorError, decode, encode
 from ..agent.timing import LOOP
-from ..errors import DataError, DeviceRunError, DeviceUnavailableError, IntegrityError, UsageError
-from ..types import JSON, DeviceFacts, Feed, Measurement, Reading, RunFailure, Runner, WarmUp
-from .channel import Channel
+from ..errors import DataError, DeviceRunError, DeviceUnavailableError, IntegrityError, UnknownNameError, UsageError
+from ..types import JSON, DeviceFacts, Feed, Measurement, Reading, RunFailure, Runner, Sustained, Turn, WarmUp
+from .channel import DEAD_AFTER_S, Channel
 from .conditions import conditions_from, reading_from
 from .facts import facts_from_probe
-from .plan import BenchPlan, EnergyPlan, Opened, Timeouts
+from .plan import BenchPlan, EnergyPlan, Opened, SustainPlan, Timeouts
 from .text import clean, clean_json
 from .transport import Transport, local_transport
 from .zipapp import build_zipapp
@@ -57,13 +57,23 @@ class AgentSession:
         transport: the way to the device.
         runners: by target name; their code goes into the agent's zipapp.
         timeouts: how long to wait for what.
+        become: what the agent puts before its fixed list of privileged commands; empty: it runs none.
     """
 
-    def __init__(self, transport: Transport, runners: Mapping[str, Runner], *, timeouts: Timeouts = _TIMEOUTS) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        runners: Mapping[str, Runner],
+        *,
+        timeouts: Timeouts = _TIMEOUTS,
+        become: Sequence[str] = (),
+    ) -> None:
+        self.repaired: tuple[str, ...] = ()  # what the agent has put back that a broken-off session had left changed
         self.last_orders: tuple[tuple[str, ...], ...] = ()  # the order of candidates in each round of the last bench
         self._transport = transport
         self._runners = dict(runners)
         self._timeouts = timeouts
+        self._become = list(become)
         self._channel: Channel | None = None
         self._opened: dict[str, Opened] = {}
         self._lease_depth = 0
@@ -78,10 +88,15 @@ class AgentSession:
         channel = Channel(self._transport.spawn(build_zipapp(self._runners)), self._transport.address)
         try:
             nonce = channel.banner(self._timeouts.connect_s)
-            channel.request("hello", {"nonce": nonce}, silence_s=self._timeouts.connect_s)
+            hello: dict[str, Any] = {"nonce": nonce, "become": self._become}
+            if not self._transport.shares_files:  # a pulled cable says nothing; on one machine the end of a process does
+                channel.beat()
+                hello["silence_s"] = DEAD_AFTER_S
+            answer = channel.request("hello", hello, silence_s=self._timeouts.connect_s)
         except BaseException:
             channel.close(wait_s=1.0)
             raise
+        self.repaired = tuple(clean(line, 400) for line in list(answer.fields.get("repaired") or [])[:100])
         self._channel = channel
         return self
 
@@ -207,6 +222,52 @@ class AgentSession:
                 time.sleep(_LEASE_POLL_S)
             else:
                 return
+
+    @contextlib.contextmanager
+    def governor(self, name: str | None) -> Iterator[None]:
+        """The governor ``name`` on all CPUs of the device while the block runs; ``None`` changes nothing. Holds the lease.
+
+        The agent puts back what was set before at every end: of the block, of the connection, and, when it is killed itself, at
+        the next connect.
+
+        Raises:
+            UnknownNameError: the device has no such governor.
+            DeviceRunError: it has none at all, or may not be told; nothing has been changed then.
+        """
+        if name is None:
+            yield
+            return
+        with self.lease():
+            answer = self._live.request("governor", {"name": name}, silence_s=self._timeouts.connect_s + _MARGIN_S)
+            if "refused" in answer.fields:
+                raise self._governor_refused(name, answer.fields["refused"])
+            try:
+                yield
+            except BaseException:
+                if self._channel is not None and self._channel.usable:
+                    with contextlib.suppress(DeviceRunError, DeviceUnavailableError):  # the first problem is the one to tell
+                        self._put_back()
+                raise
+            self._put_back()
+
+    def _put_back(self) -> None:
+        answer = self._live.request("governor", {"name": None}, silence_s=self._timeouts.connect_s + _MARGIN_S)
+        problems = [clean(line, 400) for line in list(answer.fields.get("problems") or [])[:10]]
+        if problems:
+            raise DeviceRunError(
+                f"the governor of {self._transport.address} could not be put back",
+                why="; ".join(problems),
+                hint="the agent tries again at the next connect",
+            )
+
+    def _governor_refused(self, name: str, refused: Mapping[str, Any]) -> DeviceRunError | UnknownNameError:
+        kind, why = refused.get("kind"), clean(refused.get("message"), 400)
+        if kind == "unknown":
+            return UnknownNameError("governor", name, [clean(known, 40) for known in list(refused.get("available") or [])[:32]])
+        hint = "leave --governor out"
+        if kind == "denied":
+            hint = 'let the user there run tee on that file by sudo, and give this device become = ["sudo", "-n"]; or ' + hint
+        return DeviceRunError(f"the governor of {self._transport.address} cannot be set to {name}", why=why, hint=hint)
 
     # ------------------------------------------------------------ candidates
     def _candidate(self, key: str, target: str, runner: Runner, files: Mapping[str, str]) -> dict[str, Any]:
@@ -358,6 +419,42 @@ class AgentSession:
             conditions=conditions_from(fields.get("sensors"), readings),
         )
 
+    def sustain(
+        self, keys: Sequence[str], feeds: Mapping[str, Feed], plan: SustainPlan, progress: Progress | None = None
+    ) -> dict[str, Sustained | RunFailure]:
+        """Let opened candidates run in turn for ``plan.duration_s``. One that fails drops out; the others go on.
+
+        Returns:
+            A result for every key, in the order of ``keys``.
+        """
+        table, feed_of, payload = _feed_table(keys, feeds)
+        timeouts = self._timeouts
+        wire_plan = {**asdict(_PLAN), "load_timeout_s": timeouts.load_s, "round_timeout_s": timeouts.round_s}
+        turns: dict[str, list[Turn]] = {key: [] for key in keys}
+        readings: dict[str, list[Reading]] = {key: [] for key in keys}
+
+        def on_event(event: Frame) -> None:
+            fields = event.fields
+            if event.op == "sample" and fields.get("key") in turns:
+                turns[fields["key"]].append(_turn(event))
+                readings[fields["key"]].append(reading_from(fields.get("conditions")))
+            elif event.op == "progress" and progress is not None:
+                progress(int(fields["done"]), int(fields["total"]), clean(f"{fields.get('step')} {fields.get('key')}"))
+
+        with self.lease():
+            answer = self._live.request(
+                "sustain",
+                {"keys": list(keys), "feeds": table, "feed_of": feed_of, "plan": wire_plan, "sustain": asdict(plan)}, payload,
+                silence_s=2 * timeouts.load_s + 2 * timeouts.round_s + plan.turn_s + _MARGIN_S, on_event=on_event,
+            )  # fmt: skip
+        fields = answer.fields
+        failures = {key: _failure({"failure": fields["failures"].get(key)}) for key in keys}
+        return {
+            key: failures[key]
+            or Sustained(tuple(turns[key]), float(fields["elapsed_s"]), conditions_from(fields.get("sensors"), readings[key]))
+            for key in keys
+        }
+
     def meters(self) -> Mapping[str, Any]:
         """What the agent says of the energy meters there, as it came: :mod:`edgekit.devices.meters` reads it."""
         return self._live.request("meters", {}, silence_s=self._timeouts.probe_s).fields
@@ -434,6 +531,15 @@ def _encode_feed(key: str, feed: Feed) -> tuple[list[dict[str, Any]], bytes]:
         return encode(feed)
     except TensorError as problem:
         raise DataError(f"the input of {key} cannot be sent to a device", why=str(problem)) from problem
+
+
+def _turn(event: Frame) -> Turn:
+    fields = event.fields
+    try:
+        cycle, at_s, n = int(fields["cycle"]), float(fields["at_s"]), int(fields["n"])
+    except (KeyError, TypeError, ValueError) as problem:
+        raise DeviceRunError("the agent sent a turn that cannot be read", why=f"{type(problem).__name__}: {problem}") from problem
+    return Turn(cycle, at_s, n, _samples(event.payload))
 
 
 def _samples(payload: bytes | bytearray) -> tuple[float, ...]:

@@ -1,0 +1,56 @@
+"""Privileged commands: a fixed list of one. The agent never escalates by itself.
+
+``become`` is a prefix such as ``sudo -n`` that the user's own configuration on the host gives for this device. What runs behind it
+is one of the argument lists below with values that were checked; no shell is involved, and nothing is asked on a terminal.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from typing import Any, List, Sequence
+
+from .errors import AgentError
+
+TEE = "/usr/bin/tee"
+GOVERNOR_FILE = re.compile(r"/sys/devices/system/cpu/(cpufreq/policy[0-9]{1,4}|cpu[0-9]{1,4}/cpufreq)/scaling_governor\Z")
+GOVERNOR_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}\Z")
+_MAX_WORDS = 8
+_MAX_CHARACTERS = 256
+_TIMEOUT_S = 5.0
+
+
+def checked_prefix(value: Any) -> List[str]:
+    """``value`` as a prefix of arguments; empty: nothing is run with other rights.
+
+    Raises:
+        AgentError: ``protocol``.
+    """
+    words: List[str] = [word for word in value if isinstance(word, str) and 0 < len(word) <= _MAX_CHARACTERS]
+    if len(words) != len(value) or len(words) > _MAX_WORDS or isinstance(value, (str, dict)):
+        raise AgentError("protocol", "become is a list of at most %d words" % _MAX_WORDS)
+    return words
+
+
+def governor_command(path: str, name: str) -> List[str]:
+    """Arguments that write their input, ``name``, to a governor's file.
+
+    Raises:
+        AgentError: ``protocol`` for any other file or what is no governor's name.
+    """
+    if not GOVERNOR_FILE.match(path) or not GOVERNOR_NAME.match(name):
+        raise AgentError("protocol", "not a governor's file and name: %.200r, %.80r" % (path, name))
+    return [TEE, path]
+
+
+def write_governor(become: Sequence[str], path: str, name: str) -> str:
+    """Write ``name`` to ``path`` with the rights that ``become`` gives. Returns why it failed; empty when it did not."""
+    command = [*become, *governor_command(path, name)]
+    try:
+        done = subprocess.run(
+            command, input=name.encode(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=_TIMEOUT_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as problem:
+        return "%s: %s" % (" ".join(command), problem)
+    said = done.stderr.decode("utf-8", "replace").strip()[-300:]
+    return "" if done.returncode == 0 else "%s ended with %d: %s" % (" ".join(command), done.returncode, said)
