@@ -30,7 +30,7 @@ COMMANDS = {
     "demo": Lazy("edgekit.cli.demo:demo", "Deploy the two built-in models, offline, and show both verdicts."),
     "init": Lazy("edgekit.cli.init:init", "Write a commented edgekit.toml for a model."),
     "targets": Lazy("edgekit.cli.targets:targets", "List targets, device profiles and aliases."),
-    "devices": Lazy("edgekit.cli.devices:devices", "List, show or probe devices."),
+    "devices": Lazy("edgekit.cli.devices:devices", "Add, list, probe, check and set up devices."),
     "cache": Lazy("edgekit.cli.cache:cache", "Show or clear built candidates kept for reuse."),
     "doctor": Lazy("edgekit.cli.doctor:doctor", "Check this installation and this machine."),
     "completion": Lazy("edgekit.cli.completion:completion", "Print the completion script of a shell."),

@@ -68,12 +68,12 @@ def _meant(part: str, entries: Mapping[str, DeviceEntry]) -> list[Device]:
     if part.startswith(LABEL_PREFIX):
         return _labelled(part, entries)
     if part in entries:
-        return [_device(part, entries[part])]
+        return [device_of(part, entries[part])]
     if part in (LOCAL, f"{LOCAL}://"):
-        return [_device(LOCAL, DeviceEntry(LOCAL))]
+        return [device_of(LOCAL, DeviceEntry(LOCAL))]
     if ":" in part:
         check_address(part)
-        return [_device(part, DeviceEntry(part))]
+        return [device_of(part, DeviceEntry(part))]
     raise UnknownNameError("device", part, [LOCAL, *(name for name in entries if name != LOCAL)])
 
 
@@ -81,14 +81,15 @@ def _labelled(part: str, entries: Mapping[str, DeviceEntry]) -> list[Device]:
     key, equals, value = part.removeprefix(LABEL_PREFIX).partition("=")
     if not (key and equals and value):
         raise UsageError(f"{part!r} selects no devices", hint="write label:key=value, such as label:board=pi5")
-    found = [_device(name, entry) for name, entry in entries.items() if entry.labels.get(key) == value]
+    found = [device_of(name, entry) for name, entry in entries.items() if entry.labels.get(key) == value]
     if not found:
         known = sorted({f"{k}={v}" for entry in entries.values() for k, v in entry.labels.items()})
         raise UnknownNameError("device label", f"{key}={value}", known)
     return found
 
 
-def _device(name: str, entry: DeviceEntry) -> Device:
+def device_of(name: str, entry: DeviceEntry) -> Device:
+    """The device that ``entry`` describes; it need not be kept."""
     if entry.address == LOCAL:
         python = entry.python or sys.executable
         transport = local_transport(python)

@@ -190,7 +190,9 @@ def save_entry(name: str, entry: DeviceEntry, *, replace: bool = False) -> None:
         entries = load_entries()
         if name in entries and not replace:
             raise UsageError(
-                f"there is a device {name!r} already", why=f"it is {entries[name].address}", hint="add --force to replace it"
+                f"there is a device {name!r} already",
+                why=f"it is {entries[name].address}",
+                hint="--update changes what is given and keeps the rest",
             )
         _write({**entries, name: entry})
 

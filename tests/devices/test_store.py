@@ -58,7 +58,7 @@ def test_entries_are_kept_and_forgotten() -> None:
     assert stat.S_IMODE(store_path().parent.stat().st_mode) == 0o700
     with pytest.raises(UsageError, match="already") as taken:
         save_entry("other", PI)
-    assert "--force" in taken.value.hint
+    assert "--update" in taken.value.hint
     save_entry("other", PI, replace=True)
     assert load_entries()["other"] == PI
     assert remove_entry("lab-pi") == PI

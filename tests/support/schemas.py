@@ -10,7 +10,10 @@ from referencing import Registry, Resource
 from support.requirements import ROOT
 
 FOLDER = ROOT / "docs" / "schemas"
-NAMES = ("deploy", "error", "bundle", "inspect", "profile", "fleet")
+NAMES = (
+    "deploy", "error", "bundle", "inspect", "profile", "fleet",
+    "devices", "device", "device-add", "device-remove", "device-doctor", "device-setup", "probe",
+)  # fmt: skip
 SCHEMAS = {name: json.loads((FOLDER / f"edgekit.{name}-1.json").read_text()) for name in NAMES}
 REGISTRY: Registry[Any] = Registry().with_resources((schema["$id"], Resource.from_contents(schema)) for schema in SCHEMAS.values())
 
