@@ -1,0 +1,1 @@
+"""Emulated devices and the fault relay, for scripts/lab and tests/lab."""
