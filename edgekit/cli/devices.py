@@ -238,7 +238,8 @@ def _probe(device: Device) -> DeviceFacts:
     from ..config import load_config
     from ..devices import AgentSession
 
-    with AgentSession(device.transport, {}, timeouts=load_config(Path.cwd()).timeouts) as session:
+    timeouts = load_config(Path.cwd()).timeouts
+    with AgentSession(device.transport, {}, timeouts=timeouts, become=device.become) as session:
         return session.probe()
 
 

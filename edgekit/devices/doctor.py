@@ -81,7 +81,7 @@ def diagnose_device(device: Device, targets: Callable[[DeviceFacts], Sequence[st
         targets: names of the targets that one would want to run on such a device, likeliest first.
     """
     try:
-        with AgentSession(device.transport, {}, timeouts=timeouts) as session:
+        with AgentSession(device.transport, {}, timeouts=timeouts, become=device.become) as session:
             facts = session.probe()
             lease = _lease(session)
     except EdgekitError as problem:
@@ -170,8 +170,9 @@ def _with_system(facts: DeviceFacts, name: str) -> DeviceFinding:
 def install_steps(facts: DeviceFacts, device: Device, packages: Sequence[str]) -> tuple[Step, ...]:
     """Commands that install ``packages`` for the agent: in the environment that it runs in, or in one of its own.
 
-    Only wheels are taken: nothing is compiled on the device, and pip chooses those of its Python and processor. An environment of
-    its own leaves the system's Python alone and still sees its packages, such as those of JetPack.
+    Only wheels are taken: nothing is compiled on the device, and pip chooses those of its Python and processor; an old pip does not
+    know today's, so it comes first. An environment of its own leaves the system's Python alone and still sees its packages, such as
+    those of JetPack.
     """
     before: tuple[Step, ...] = ()
     python = device.python
@@ -182,7 +183,7 @@ def install_steps(facts: DeviceFacts, device: Device, packages: Sequence[str]) -
         python = f"{folder}/bin/python"
         before += (Step((device.python, "-m", "venv", "--system-site-packages", folder), sets_python=python),)
     pip = (python, "-m", "pip", "install", "--disable-pip-version-check", "--only-binary", ":all:")
-    return (*before, Step((*pip, "--upgrade", "pip")), Step((*pip, *packages)))
+    return (*before, Step((*pip, "--upgrade", "pip")), *(Step((*pip, package)) for package in packages))
 
 
 def _venv_package(python_version: str) -> str:

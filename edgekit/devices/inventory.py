@@ -110,5 +110,6 @@ def probe_device(spec: str | None = None) -> DeviceFacts:
     """
     from .session import AgentSession
 
-    with AgentSession(open_device(spec).transport, {}) as session:
+    device = open_device(spec)
+    with AgentSession(device.transport, {}, become=device.become) as session:
         return session.probe()

@@ -43,11 +43,12 @@ def test_a_board_that_has_everything() -> None:
 
 def test_what_is_missing_comes_with_its_commands() -> None:
     found = looked(replace(BOARD, runtimes={}), "onnx", "openvino")
-    assert [found[name].level for name in ("numpy", "onnxruntime", "openvino")] == ["problem"] * 3
+    runtimes = ("numpy", "onnxruntime", "openvino")
+    assert [found[name].level for name in runtimes] == ["problem"] * 3
     assert [" ".join(step.argv) for step in found["numpy"].steps] == [
         "python3 -m venv --system-site-packages .local/share/edgekit/venv",
         f"{VENV_PYTHON} -m pip install --disable-pip-version-check --only-binary :all: --upgrade pip",
-        f"{VENV_PYTHON} -m pip install --disable-pip-version-check --only-binary :all: numpy onnxruntime openvino",
+        *(f"{VENV_PYTHON} -m pip install --disable-pip-version-check --only-binary :all: {name}" for name in runtimes),
     ]
     assert found["numpy"].steps[0].sets_python == VENV_PYTHON
     assert not any(step.as_root for step in found["numpy"].steps)
