@@ -22,6 +22,7 @@ from ..types import JSON, DeviceFacts, Feed, Measurement, Reading, RunFailure, R
 from .channel import DEAD_AFTER_S, Channel
 from .conditions import conditions_from, reading_from
 from .facts import facts_from_probe
+from .pace import Pace
 from .plan import BenchPlan, EnergyPlan, Opened, SustainPlan, Timeouts
 from .text import clean, clean_json
 from .transport import Transport, local_transport
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = ["AgentSession", "BenchPlan", "Opened", "Progress", "Timeouts", "WorkerFailedError", "local_transport"]
 
-PUT_CHUNK_BYTES = 4 << 20
 _TIMEOUTS = Timeouts()
 _PLAN = BenchPlan()
 _LEASE_POLL_S = 0.5
@@ -74,6 +74,7 @@ class AgentSession:
         self._runners = dict(runners)
         self._timeouts = timeouts
         self._become = list(become)
+        self._pace = Pace()
         self._channel: Channel | None = None
         self._opened: dict[str, Opened] = {}
         self._lease_depth = 0
@@ -169,9 +170,11 @@ class AgentSession:
             with path.open("rb") as stream:
                 stream.seek(have)
                 while True:
-                    chunk = stream.read(PUT_CHUNK_BYTES)
+                    chunk = stream.read(self._pace.chunk_bytes)
                     fields = {"sha256": sha256, "offset": have, "size": size}
+                    began = time.monotonic()
                     complete = self._live.request("put", fields, chunk, silence_s=stall_s + size / 50e6).fields["complete"]
+                    self._pace.took(len(chunk), time.monotonic() - began)
                     have += len(chunk)
                     done += len(chunk)
                     if progress is not None:
