@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from support.board_trees import BOARDS
+from support.requirements import ROOT
 
 from edgekit import boards
 from edgekit.boards import recognize
@@ -27,6 +28,13 @@ def test_every_rule_names_a_profile_of_its_family() -> None:
     for rule in boards._RULES:
         assert rule.profile is None or shipped[rule.profile].family == rule.family
     assert named == set(shipped) - {"generic-arm64", "generic-x86-64"}
+
+
+def test_the_documentation_lists_every_profile() -> None:
+    text = (ROOT / "docs" / "devices.md").read_text()
+    for name, profile in load_profiles().items():
+        assert f"`{name}`" in text
+        assert all(f"`{alias}`" in text for alias in profile.aliases)
 
 
 def test_a_32_bit_system_has_no_profile(tmp_path: Path) -> None:

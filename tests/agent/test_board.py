@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from support.board_trees import BOARDS
 
 from edgekit.agent import board as board_module
+from edgekit.agent import probe as probe_module
 from edgekit.agent.board import Board, android_property, read_board, stand_in_sign
 
 
@@ -61,6 +62,19 @@ def test_a_stand_in_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     (tmp_path / "etc").mkdir()
     (tmp_path / "etc/edgekit-stand-in").touch()
     assert "edgekit-stand-in" in str(stand_in_sign(str(tmp_path)))
+
+
+def test_a_probe_of_a_stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGEKIT_STAND_IN", "1")
+    for emulation, kind in ((None, "stand-in"), ("QEMU", "emulated")):
+
+        def sign(*_: str, answer: str | None = emulation) -> str | None:
+            return answer
+
+        monkeypatch.setattr(probe_module, "emulation_sign", sign)
+        facts = probe_module.probe()
+        assert facts["kind"] == kind, "emulation says more: nothing timed there says anything"
+        assert facts["stand_in_sign"] == "EDGEKIT_STAND_IN is set"
 
 
 @given(st.binary(max_size=300), st.binary(max_size=300))
