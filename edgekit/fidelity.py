@@ -17,6 +17,7 @@ Outputs = Mapping[str, Array]
 _EMBEDDING_WORDS = ("embed", "feature", "hidden", "pool")
 _CLASS_WORDS = ("logit", "score", "class", "cls", "prob", "seg")
 _GEOMETRY_WORDS = ("box", "coord", "landmark", "keypoint", "offset", "regress")
+_LEAST_DB, _MOST_DB = -20.0, 100.0  # of one feed: beyond either, more says no more
 _MAP_SIDE = 8  # a map is at least this many cells on both of its last axes
 
 
@@ -83,10 +84,12 @@ class Comparison:
     feeds: int = 0
     equal: dict[str, float] = field(default_factory=dict)
     total: dict[str, float] = field(default_factory=dict)
+    _feeds_db: list[float] = field(default_factory=list)
 
     def add(self, reference: Outputs, candidate: Outputs) -> None:
         """Takes the outputs of one feed. A shape that differs, or a value that is not finite, counts as disagreement."""
         self.feeds += 1
+        signal, noise = self.signal, self.noise
         for name, kind in self.kinds.items():
             a, b = reference[name], candidate[name]
             if not _comparable(a, b):
@@ -101,6 +104,7 @@ class Comparison:
                 self.dot += float(x @ y)
                 self.candidate_power += float(y @ y)
             self._count(name, *_agreeing(a, b, kind))
+        self._feeds_db.append(_decibels(self.signal - signal, math.inf if self.is_broken else self.noise - noise))
 
     def _count(self, name: str, equal: float, total: float) -> None:
         self.equal[name] = self.equal.get(name, 0) + equal
@@ -133,6 +137,13 @@ class Comparison:
             return self.sqnr_db
         return math.inf if self.cosine == 1 else -math.inf
 
+    @property
+    def usual_db(self) -> float:
+        """The mean over feeds of each feed's own SQNR, -20 to 100 dB: one feed with large errors, which decides ``sqnr_db``, counts as
+        one. For choosing by few feeds.
+        """
+        return sum(self._feeds_db) / len(self._feeds_db) if self._feeds_db else -math.inf
+
     def agreement(self, *, synthetic: bool = False) -> Agreement | None:
         """The worst output's agreement: a model is as right as its worst output."""
         values = {name: self.equal[name] / self.total[name] for name in self.total if self.total[name] > 0}
@@ -140,6 +151,14 @@ class Comparison:
             return None
         worst = min(values, key=lambda name: values[name])
         return Agreement(values[worst], self.kinds[worst].kind, self.feeds, synthetic)
+
+
+def _decibels(signal: float, noise: float) -> float:
+    if noise <= 0:
+        return _MOST_DB
+    if signal <= 0 or math.isinf(noise):
+        return _LEAST_DB
+    return min(_MOST_DB, max(_LEAST_DB, 10 * math.log10(signal / noise)))
 
 
 def _comparable(a: Array, b: Array) -> bool:

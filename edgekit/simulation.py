@@ -38,8 +38,8 @@ class Simulation:
     Args:
         seconds: how long all of it should take, roughly: fewer feeds are looked at where a run takes long.
         methods: range methods to choose among. The one whose simulation comes closest to float is taken (``method``), where it is
-            so by more than chance. Held-out feeds are few, and one odd among them would decide: as many of those that the ranges
-            come from are looked at as well. A method has no parameter that could fit them.
+            so by more than chance. Held-out feeds are few, and one odd among them must not decide: each counts alike, and as many of
+            those that the ranges come from are looked at as well. A method has no parameter that could fit them.
         on_method: told each method and how close its simulation came, in dB.
     """
 
@@ -79,7 +79,7 @@ class Simulation:
         comparison = self._compare(switched, self.nodes, n_feeds)
         for feed in islice(self._data.fit, n_feeds) if self._data is not None else ():
             comparison.add(switched.run(feed, frozenset()), switched.run(feed, frozenset(self.nodes)))
-        return comparison.closeness_db
+        return comparison.usual_db
 
     def _seconds_a_run(self, switched: SwitchedModel) -> float:
         started = time.monotonic()

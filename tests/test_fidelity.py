@@ -128,3 +128,24 @@ def test_exact_outputs_are_the_closest_of_all() -> None:
     assert exact.cosine == 1
     assert exact.agreement().value == 1  # type: ignore[union-attr]
     assert exact.closeness_db > close.closeness_db
+
+
+def test_in_the_usual_closeness_every_feed_counts_alike() -> None:
+    kinds = output_kinds([{"y": np.ones((1, 4), dtype=np.float32)}])
+    comparison = Comparison(kinds)
+    signal = np.ones((1, 4), dtype=np.float32)
+    for error in (0.01, 0.01, 1.0):
+        comparison.add({"y": signal}, {"y": signal * (1 + error)})
+    assert comparison.usual_db == pytest.approx((40 + 40 + 0) / 3, abs=0.01)
+    assert comparison.closeness_db == pytest.approx(10 * math.log10(3 / 1.0002), abs=0.01)  # the odd one decides
+
+
+def test_the_usual_closeness_stays_finite_whatever_an_output_holds() -> None:
+    kinds = output_kinds([{"y": np.ones((1, 4), dtype=np.float32)}])
+    comparison = Comparison(kinds)
+    signal = np.ones((1, 4), dtype=np.float32)
+    comparison.add({"y": signal}, {"y": signal})
+    assert comparison.usual_db == 100
+    comparison.add({"y": signal}, {"y": np.full((1, 4), np.nan, dtype=np.float32)})
+    comparison.add({"y": signal * 0}, {"y": signal})
+    assert comparison.usual_db == pytest.approx((100 - 20 - 20) / 3)

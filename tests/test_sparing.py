@@ -96,7 +96,7 @@ def test_an_estimate_never_promises_what_no_model_has() -> None:
 
 
 def test_the_usual_range_method_stays_unless_another_is_clearly_closer() -> None:
-    assert closest({"minmax": 12.0, "mse": 11.6, "entropy": 12.4}) == "mse"
+    assert closest({"minmax": 11.7, "mse": 11.6, "entropy": 12.0}) == "mse"
     assert closest({"minmax": 14.0, "mse": 11.6, "entropy": 12.4}) == "minmax"
     assert closest({"minmax": 3.0}) == "minmax"
     assert closest({"mse": float("-inf"), "percentile": 1.0}) == "percentile"

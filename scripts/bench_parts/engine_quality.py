@@ -92,17 +92,18 @@ def _ours(
     held_out = list(data.held_out)
     both = [*held_out, *islice(data.fit, len(held_out))]
 
-    def made(candidate: Candidate, feeds: Sequence[Feed] = held_out) -> tuple[float, Path]:
+    def made(candidate: Candidate) -> tuple[float, Path]:
         built = build(model, plan_one(plain, model, candidate), data, threads=1)
         path = built.folder / built.artifact.entry
-        closeness_db = judge.compare(path, feeds).closeness_db
-        progress.note(f"{candidate.scheme} {candidate.build_options}: {closeness_db:.2f} dB on {len(feeds)} feeds")
+        closeness_db = judge.compare(path, held_out).closeness_db
+        progress.note(f"{candidate.scheme} {candidate.build_options}: {closeness_db:.2f} dB held out")
         return closeness_db, path
 
-    by_method = {method: made(replace(plain.candidate, scheme=Int8Static(method)), both) for method in methods or ("minmax",)}
-    method = closest({method: closeness_db for method, (closeness_db, _) in by_method.items()})
-    options = plain.candidate.build_options
-    best = judge.compare(by_method[method][1], held_out).closeness_db, by_method[method][1]
+    by_method = {method: made(replace(plain.candidate, scheme=Int8Static(method))) for method in methods or ("minmax",)}
+    usual_db = {method: judge.compare(path, both).usual_db for method, (_, path) in by_method.items()}
+    progress.note(f"mean of each feed's SQNR: {usual_db}")
+    method = closest(usual_db)
+    best, options = by_method[method], plain.candidate.build_options
     chosen = replace(plain.candidate, scheme=Int8Static(method))
     for change in plain.target.refinements(model, chosen, plain.site) if isinstance(plain.target, Refining) else ():
         try:
