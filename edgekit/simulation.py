@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .quantize.types import Range, Sparable
 
 FEEDS_FOR_ERRORS = 4  # held-out feeds on which single operators are looked at
-FEEDS_FOR_METHODS = (8, 32)  # held-out ones, at least and at most, on which range methods are compared: as many as there is time for
+FEEDS_FOR_METHODS = (8, 32)  # held-out ones, at least and at most, on which range methods are compared: as time allows
 USUAL_METHOD: RangeMethod = "mse"  # by expectation the closest; another one must be clearly closer on the feeds at hand
 CLEARLY_CLOSER_DB = 0.5
 FEEDS_FOR_SETS = (8, 24)  # and on which a set of operators is compared with float
@@ -38,8 +38,8 @@ class Simulation:
     Args:
         seconds: how long all of it should take, roughly: fewer feeds are looked at where a run takes long.
         methods: range methods to choose among. The one whose simulation comes closest to float is taken (``method``), where it is
-            so by more than chance. Held-out feeds are few, and one odd among them must not decide: each counts alike, and as many of
-            those that the ranges come from are looked at as well. A method has no parameter that could fit them.
+            so by more than chance. Held-out feeds are few, and one odd among them must not decide: each counts alike, and as many
+            of those that the ranges come from are looked at as well. A method has no parameter that could fit them.
         on_method: told each method and how close its simulation came, in dB.
     """
 
