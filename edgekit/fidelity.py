@@ -139,8 +139,8 @@ class Comparison:
 
     @property
     def usual_db(self) -> float:
-        """The mean over feeds of each feed's own SQNR, -20 to 100 dB. For choosing by few feeds: one with large errors, which decides
-        ``sqnr_db``, counts as one.
+        """The mean over feeds of each feed's own SQNR, -20 to 100 dB. For choosing by few feeds: one with large errors, which
+        decides ``sqnr_db``, counts as one.
         """
         return sum(self._feeds_db) / len(self._feeds_db) if self._feeds_db else -math.inf
 
