@@ -74,7 +74,9 @@ def _meant(part: str, entries: Mapping[str, DeviceEntry]) -> list[Device]:
     if ":" in part:
         check_address(part)
         return [device_of(part, DeviceEntry(part))]
-    raise UnknownNameError("device", part, [LOCAL, *(name for name in entries if name != LOCAL)])
+    unknown = UnknownNameError("device", part, [LOCAL, *(name for name in entries if name != LOCAL)])
+    unknown.hint += "; a device that is not kept is written ssh://[user@]host"
+    raise unknown
 
 
 def _labelled(part: str, entries: Mapping[str, DeviceEntry]) -> list[Device]:

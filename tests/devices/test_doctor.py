@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
+from edgekit.agent.controls import power_sensors
 from edgekit.devices.doctor import DeviceFinding, diagnose_device, examine, install_steps
 from edgekit.devices.inventory import Device, open_device
 from edgekit.devices.plan import Timeouts
@@ -139,6 +141,18 @@ def test_rapl_that_only_root_reads() -> None:
     assert step.as_root
     assert step.argv[:3] == ("find", "-L", "/sys/class/powercap")
     assert "a+r" in step.argv
+
+
+def test_what_the_reader_of_rapl_says_is_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root reads every file, so that the counter cannot be read is arranged: it is empty, and not for this user."""
+    zone = tmp_path / "sys/class/powercap/intel-rapl:0"
+    zone.mkdir(parents=True)
+    (zone / "name").write_text("package-0\n")
+    (zone / "energy_uj").write_text("")
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    (found,) = power_sensors(str(tmp_path))
+    sensor = PowerSensor(found["name"], found["scope"], tuple(found["rails"]), found["reason"])
+    assert looked(replace(BOARD, power_sensors=(sensor,)))["power"].steps
 
 
 def test_this_machine_is_looked_at() -> None:

@@ -109,3 +109,6 @@ def test_unknown_names_and_labels_name_the_near_ones() -> None:
         with pytest.raises(UnknownNameError) as caught:
             open_devices(spec)
         assert near in caught.value.hint
+    with pytest.raises(UnknownNameError) as caught:
+        open_devices("pi5.local")
+    assert "ssh://" in caught.value.hint
