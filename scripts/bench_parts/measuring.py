@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -55,12 +55,15 @@ def measure(
     feed: Feed,
     scratch: Path,
     progress: Progress,
+    *,
+    scored_above: float = 0.0,
 ) -> Measured:
     """Times all that load in interleaved rounds on one thread, then scores each on both sets.
 
     Args:
         contestants: the reference among them, under :data:`REFERENCE`.
         scratch: an empty folder for float's outputs.
+        scored_above: what is slower than this part of the reference's speed is not scored, where only fast ones matter.
 
     Raises:
         DeviceRunError, DataError, ModelError: the reference itself cannot be run or scored.
@@ -83,6 +86,7 @@ def measure(
             for name, result in results.items()
             if isinstance(result, RunFailure)
         }
+        failures |= {name: f"not scored: {ratio:.2f}x" for name, ratio in _ratios(results).items() if ratio < scored_above}
         scorer = Scorer(session, built[REFERENCE], {"evaluation": evaluate, "third": third}, scratch, progress)
         rows = []
         for each in contestants:
@@ -97,6 +101,14 @@ def measure(
                     failures[each.name] = f"cannot be scored: {problem}"
             rows.append(_row(each, results, quality, failures.get(each.name, "")))
     return Measured(scorer.metric, tuple(rows), results)
+
+
+def _ratios(results: Mapping[str, Measurement | RunFailure]) -> dict[str, float]:
+    """The speed of each that was measured against the reference's."""
+    reference = results[REFERENCE]
+    if not isinstance(reference, Measurement):
+        return {}
+    return {name: speedup(reference.rounds, each.rounds).value for name, each in results.items() if isinstance(each, Measurement)}
 
 
 class Scorer:
