@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from . import search
+from . import metering, search
 from .baseline import BASELINE_KEY, compare_with_baseline, view_baseline
 from .building import Built, build, tool_versions
 from .connections import sessions_of
@@ -121,7 +121,14 @@ def execute(run: Run, started: float, progress: Progress) -> Outcome:
         needed = setting.gates.agreement_needed(labels=run.evaluation is not None)
         rows = {key: _explained(row, needed, workshop.damage) for key, row in rows.items()}
         rows = {key: replace(row, device_difference=differences.get(key)) for key, row in rows.items()}
-        choice = search.decide(_in_order(run.planned, rows), results, request)
+        ordered = _in_order(run.planned, rows)
+        metered = metering.Metered(run.meter, None, {})
+        if request.objective == "energy":
+            metered = _metered(run, setting, compared.built, metering.to_meter(ordered, None, request), feed)
+        choice = search.decide(ordered, results, request, metered.joules)
+        if request.objective != "energy":
+            metered = _metered(run, setting, compared.built, metering.to_meter(choice.rows, choice.winner, request), feed)
+        choice = replace(choice, rows=metering.with_energy(choice.rows, metered, request))
         winner = compared.built[choice.winner] if choice.winner else None
         golden, no_golden = _golden(run, predictor(session, winner.id, winner)) if winner else (NO_GOLDEN, ())
         beside_baseline = None
@@ -133,11 +140,20 @@ def execute(run: Run, started: float, progress: Progress) -> Outcome:
     timed_here = session.is_remote and request.eval_on == "host"
     steps, where_timed = with_place_of_timing(trail.steps, run.device.name) if timed_here else (tuple(trail.steps), ())
     no_evidence = timing_remark(run.device.name, run.facts) if measurements else ()
-    warnings = (*no_evidence, *differing, *_warnings(choice), *where_timed, *no_golden, *(ranges["warnings"] if ranges else ()))
+    warnings = (*no_evidence, *differing, *_warnings(choice), *metered.warnings, *where_timed, *no_golden, *(ranges["warnings"] if ranges else ()))
     report = _report(run, choice, beside_baseline, n_compared, warnings, shapes, started)
     calibration = {**report.calibration, "ranges": ranges} if report.calibration and ranges else report.calibration
     report = replace(report, trail=steps, calibration=calibration)
     return Outcome(report, winner, measurements, golden)
+
+
+def _metered(
+    run: Run, setting: search.Setting, built: Mapping[str, Built], rows: Sequence[CandidateReport], feed: Feed
+) -> metering.Metered:
+    """The energy of ``rows``, where there is a meter: in the session in which they were timed."""
+    if run.meter.facts is None:
+        return metering.Metered(run.meter, None, {})
+    return metering.measure(setting.session.device, run.meter, built, rows, feed, setting.progress)
 
 
 def _calibration_report(run: Run, built: Mapping[str, Built]) -> dict[str, JSON] | None:
@@ -258,6 +274,7 @@ def _report(
     if choice.winner:
         # A stand-in target says of itself that its latencies are evidence of nothing.
         stand_in = any(getattr(item.target, "stand_in", False) for item in run.planned if item.id == choice.winner)
+        stand_in = stand_in or (run.request.objective == "energy" and run.meter.is_stand_in)
         winner = Winner(choice.winner, provisional=not measured or run.facts.kind != "real" or stand_in)
     rows: tuple[CandidateReport, ...] = choice.rows
     if run.not_measured:

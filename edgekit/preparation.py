@@ -14,6 +14,7 @@ from .types import BuildData, DeviceFacts, Feed, Feeds, Profile, Site, TensorSpe
 if TYPE_CHECKING:
     from .data import CalibrationSet
     from .devices.inventory import Device
+    from .devices.meters import FoundMeter
     from .devices.plan import Timeouts
     from .evaluation import Evaluation
     from .model import Model
@@ -37,7 +38,10 @@ class Sources:
 
 @dataclass(frozen=True)
 class Run:
-    """Everything known before the first slow step. ``not_measured`` says why nothing is measured; empty when it is."""
+    """Everything known before the first slow step. ``not_measured`` says why nothing is measured; empty when it is.
+
+    ``meter``: of the device, or why its energy is not measured.
+    """
 
     request: DeployRequest
     model: Model
@@ -46,6 +50,7 @@ class Run:
     facts: DeviceFacts
     sites: tuple[tuple[Target, Site], ...]
     not_measured: str
+    meter: FoundMeter
     calibration: CalibrationSet | None
     evaluation: Evaluation | None
     planned: tuple[Planned, ...]
@@ -81,16 +86,13 @@ def prepare(request: DeployRequest, sources: Sources, *, measure: bool, timeouts
     from .baseline import check_same_contract
     from .devices.inventory import open_device
     from .devices.session import AgentSession
+    from .metering import meter_of
     from .model import load_model
     from .plan import plan
     from .site_choice import check_names, sites_of
     from .stateful import notes_on_inputs
 
     progress.stage("reading the model and the data")
-    if request.objective == "energy":
-        raise UsageError(
-            "energy cannot be the objective here", why="this device has no energy meter", hint="use --objective latency or size"
-        )
     check_names(request.target)
     load = partial(load_model, shape=request.shape or None, trust_model=sources.trust_model)
     model = load(request.model)
@@ -101,9 +103,10 @@ def prepare(request: DeployRequest, sources: Sources, *, measure: bool, timeouts
     device = open_device(request.device)
     with AgentSession(device.transport, {}, timeouts=timeouts) as session:
         facts = session.probe()
-    sites, not_measured, left_out = sites_of(request, model, device, facts)
-    if not measure:
-        not_measured = "build only: a measurement was not asked for"
+        sites, not_measured, left_out = sites_of(request, model, device, facts)
+        if not measure:
+            not_measured = "build only: a measurement was not asked for"
+        meter = meter_of(session, device, request, not_measured)
     if not_measured and request.max_latency is not None:
         raise UsageError("--max-latency needs a device", why=not_measured, hint="leave it out, or name a device with --device")
     planned = plan(model, sites, precision=request.precision, calibrated=calibration is not None)
@@ -117,6 +120,7 @@ def prepare(request: DeployRequest, sources: Sources, *, measure: bool, timeouts
         facts=facts,
         sites=tuple(sites),
         not_measured=not_measured,
+        meter=meter,
         calibration=calibration,
         evaluation=evaluation,
         planned=tuple(planned),

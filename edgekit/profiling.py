@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +12,23 @@ from .bundle import check_bundle
 from .contract import to_artifact
 from .data import synthetic_feeds
 from .deployment import describe_model
+from .devices.energy import EnergyResult
 from .devices.inventory import Device, open_device
+from .devices.meters import FoundMeter
 from .devices.plan import BenchPlan, Timeouts
 from .devices.session import AgentSession
 from .errors import DeviceRunError, UsageError
 from .judging import open_worker
+from .measure.sci import Embodied
 from .measure.statistics import summarize
 from .measure.trust import trust
+from .metering import Metered, described, measure_timed, meter_of
 from .model import model_path
 from .plan import Planned
 from .preparation import Sources, calibration_of, prepare
 from .profiles import get_profile
 from .progress import Progress, Silent
-from .request import DeployRequest, parse_shape, parse_targets
+from .request import DeployRequest, parse_request, parse_shape, parse_targets
 from .search import Budget, build_all, timed_feed
 from .site_choice import profile_of_run
 from .targets import get_target
@@ -75,6 +79,9 @@ def profile(
     calib: Any = None,
     shape: Mapping[str, tuple[int, ...]] | None = None,
     threads: int = 1,
+    energy: str = "winner",
+    grid_intensity: float | str | None = None,
+    embodied: Embodied | str | None = None,
     allow_code: bool = False,
     trust_model: bool = False,
     timeouts: Timeouts | None = None,
@@ -86,7 +93,8 @@ def profile(
         model: a model's file, or a bundle's folder; a bundle is measured with the target that made it.
         target, device, calib, shape, threads: as for :func:`edgekit.deploy`. The first held-out calibration feed is the input
             that is timed; without one it is synthetic.
-        allow_code, trust_model: as for :func:`edgekit.deploy`.
+        energy: "off" for none; otherwise every artifact's energy is measured where the device has a meter.
+        grid_intensity, embodied, allow_code, trust_model: as for :func:`edgekit.deploy`.
 
     Returns:
         One row a target: latency in seconds (host memory to host memory), load time, first inference, peak memory.
@@ -101,8 +109,9 @@ def profile(
         >>> report.rows[0].id, report.rows[0].latency_s.n > 30
         ('onnx/float32', True)
     """
-    request = DeployRequest(
-        model=model_path(model),
+    options = {"energy": energy, "grid_intensity": grid_intensity, "embodied": embodied}
+    request = replace(
+        parse_request({"model": model_path(model), **options}),
         target=parse_targets(target),
         device=device,
         shape=parse_shape(shape or {}),
@@ -125,8 +134,9 @@ def _profile_model(request: DeployRequest, sources: Sources, timeouts: Timeouts,
     if not built:
         raise DeviceRunError("nothing could be built to measure", why="; ".join(row.reason for row in refused.values()))
     where = "a held-out sample" if run.calibration else "synthetic"
-    measured = _measure(run.device, built, timed_feed(next(iter(run.held_out)), run.model.inputs), timeouts, progress)
-    return _report(describe_model(run.model), run.profile.name, run.device, run.facts, request.threads, where, measured)
+    feed = timed_feed(next(iter(run.held_out)), run.model.inputs)
+    measured, metered = _measure(run.device, run.meter, built, feed, timeouts, progress)
+    return _report(describe_model(run.model), run.profile.name, run.device, run.facts, request, where, measured, metered)
 
 
 def _profile_bundle(request: DeployRequest, sources: Sources, timeouts: Timeouts, progress: Progress) -> ProfileReport:
@@ -140,6 +150,7 @@ def _profile_bundle(request: DeployRequest, sources: Sources, timeouts: Timeouts
     device = open_device(request.device)
     with AgentSession(device.transport, {}, timeouts=timeouts) as session:
         facts = session.probe()
+        meter = meter_of(session, device, request, "")
     site = Site(profile_of_run(get_profile(bundle.report.profile), device, facts), facts)
     planned = Planned(get_target(bundle.candidate.target), site, bundle.candidate)
     runner = runner_for(planned, bundle.artifact, threads=request.threads)
@@ -147,15 +158,16 @@ def _profile_bundle(request: DeployRequest, sources: Sources, timeouts: Timeouts
     inputs = [tensor.original for tensor in bundle.artifact.io if tensor.role == "input"]
     calibration = calibration_of(request, inputs, sources)
     feeds = calibration.build.held_out if calibration else synthetic_feeds(inputs, n=1)
-    measured = _measure(device, {built.id: built}, timed_feed(next(iter(feeds)), inputs), timeouts, progress)
+    feed = timed_feed(next(iter(feeds)), inputs)
+    measured, metered = _measure(device, meter, {built.id: built}, feed, timeouts, progress)
     where = "a held-out sample" if calibration else "synthetic"
-    return _report(bundle.report.model, site.profile.name, device, facts, request.threads, where, measured)
+    return _report(bundle.report.model, site.profile.name, device, facts, request, where, measured, metered)
 
 
 def _measure(
-    device: Device, built: Mapping[str, Built], feed: Feed, timeouts: Timeouts, progress: Progress
-) -> dict[str, tuple[Built, Measurement | RunFailure]]:
-    """Opens every artifact and times them side by side."""
+    device: Device, meter: FoundMeter, built: Mapping[str, Built], feed: Feed, timeouts: Timeouts, progress: Progress
+) -> tuple[dict[str, tuple[Built, Measurement | RunFailure]], Metered]:
+    """Opens every artifact, times them side by side, and measures the energy of those that ran."""
     runners = {item.planned.target.name: item.runner for item in built.values()}
     with (
         AgentSession(device.transport, runners, timeouts=timeouts) as session,
@@ -166,15 +178,18 @@ def _measure(
         running = [key for key in built if failures[key] is None]
         feeds = {key: to_artifact(feed, built[key].artifact.io) for key in running}
         results = session.bench(running, feeds, BenchPlan(), progress.advance) if running else {}
-    return {key: (item, failures[key] or results[key]) for key, item in built.items()}
+        timed = {key: summarize(found.rounds).p50 for key, found in results.items() if isinstance(found, Measurement)}
+        metered = measure_timed(session, meter, {key: built[key] for key in timed}, timed, feed, progress)
+    return {key: (item, failures[key] or results[key]) for key, item in built.items()}, metered
 
 
-def _row(item: Built, result: Measurement | RunFailure) -> ProfileRow:
+def _row(item: Built, result: Measurement | RunFailure, metered: Metered, request: DeployRequest) -> ProfileRow:
     if isinstance(result, RunFailure):
         return ProfileRow(
             id=item.id, target=item.planned.target.name, size_bytes=item.size_bytes, failure=f"{result.kind}: {result.message}"
         )
     trusted = trust(result)
+    joules, energy_reason = described(metered.results.get(item.id) or EnergyResult(None, metered.meter.reason), metered, request)
     return ProfileRow(
         id=item.id,
         target=item.planned.target.name,
@@ -188,6 +203,8 @@ def _row(item: Built, result: Measurement | RunFailure) -> ProfileRow:
         loop=result.loop,
         requested=result.requested,
         effective=result.effective,
+        energy_j=joules,
+        energy_reason=energy_reason,
     )
 
 
@@ -196,12 +213,13 @@ def _report(
     profile_name: str,
     device: Device,
     facts: DeviceFacts,
-    threads: int,
+    request: DeployRequest,
     where: str,
     measured: Mapping[str, tuple[Built, Measurement | RunFailure]],
+    metered: Metered,
 ) -> ProfileReport:
-    rows = tuple(_row(item, result) for item, result in measured.values())
+    rows = tuple(_row(item, result, metered, request) for item, result in measured.values())
     if all(row.failure for row in rows):
         raise DeviceRunError("nothing could be measured", why="; ".join(f"{row.id}: {row.failure}" for row in rows))
-    described = {"name": device.name, "address": device.address, **to_json(facts)}
-    return ProfileReport(model, profile_name, described, threads, where, rows, tool_versions())
+    told = {"name": device.name, "address": device.address, **to_json(facts)}
+    return ProfileReport(model, profile_name, told, request.threads, where, rows, tool_versions())

@@ -10,11 +10,13 @@ from typing import Any, Literal, get_args
 
 from .coderef import is_reference
 from .errors import UnknownNameError, UsageError
+from .measure.sci import YEAR_S, Embodied
 from .schemes import PRECISIONS
 from .types import Samples
 
 Percentile = Literal["p50", "p90", "p95", "p99", "mean"]
 Objective = Literal["latency", "energy", "size"]
+Metered = Literal["winner", "all", "off"]
 EvalOn = Literal["host", "device"]
 PERCENTILES: tuple[str, ...] = get_args(Percentile)
 OBJECTIVES: tuple[str, ...] = get_args(Objective)
@@ -75,12 +77,19 @@ class DeployRequest:
     threads: int = 1
     budget_s: float | None = None
     eval_on: EvalOn = "host"
+    energy: Metered = "winner"
+    grid_intensity: float | None = None
+    embodied: Embodied | None = None
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
             raise UnknownNameError("precision", self.precision, list(PRECISIONS))
         if self.objective not in OBJECTIVES:
             raise UnknownNameError("objective", self.objective, OBJECTIVES)
+        if self.energy not in get_args(Metered):
+            raise UnknownNameError("--energy", self.energy, get_args(Metered))
+        if self.objective == "energy" and self.energy == "off":
+            raise UsageError("--objective energy and --energy off contradict each other", hint="leave --energy out")
         if self.eval_on not in get_args(EvalOn):
             raise UnknownNameError("--eval-on", self.eval_on, get_args(EvalOn))
         if not self.target or not all(self.target):
@@ -180,6 +189,24 @@ def parse_duration(value: Any) -> float:
     return float(match[1]) * _SECONDS[match[2] or "s"]
 
 
+def parse_grid_intensity(value: Any) -> float:
+    """``"400"`` or ``"400 g/kWh"``: grams CO2e a kilowatt-hour of the electricity that the device runs on."""
+    match = re.fullmatch(rf"\s*{_NUMBER}\s*(?:g/kWh)?\s*", _text(value))
+    if not match or not 0 <= float(match[1]) <= 10_000:
+        raise _unreadable("--grid-intensity", value, "grams CO2e a kWh, for example 400")
+    return float(match[1])
+
+
+def parse_embodied(value: Any) -> Embodied:
+    """``"250kg/4y"``: emissions from making the device, and the years that it will be in use."""
+    if isinstance(value, Embodied):
+        return value
+    match = re.fullmatch(rf"\s*{_NUMBER}\s*(g|kg)\s*/\s*{_NUMBER}\s*y\s*", _text(value))
+    if not match or not 0 < float(match[1]) < math.inf or not 0 < float(match[3]) <= 100:
+        raise _unreadable("--embodied", value, "250kg/4y: CO2e of making the device, and its years in use")
+    return Embodied(float(match[1]) * (1000.0 if match[2] == "kg" else 1.0), float(match[3]) * YEAR_S)
+
+
 def parse_samples(value: Any) -> Samples:
     """``"200"`` or 200: at most so many samples; ``"auto"``: as many as it takes until the ranges are stable."""
     if value == "auto":
@@ -245,7 +272,7 @@ def _plain(option: str, kind: type) -> Any:
 
 
 _KINDS = {int: "whole number", str: "text"}
-_TEXTS = ("model", "device", "calib", "eval", "metric", "precision", "objective", "baseline", "eval_on")
+_TEXTS = ("model", "device", "calib", "eval", "metric", "precision", "objective", "baseline", "eval_on", "energy")
 _PARSERS: dict[str, Any] = {
     "samples": parse_samples,
     **{name: _plain(name, str) for name in _TEXTS},
@@ -256,4 +283,6 @@ _PARSERS: dict[str, Any] = {
     "max_latency": parse_latency,
     "shape": parse_shape,
     "budget_s": parse_duration,
+    "grid_intensity": parse_grid_intensity,
+    "embodied": parse_embodied,
 }

@@ -299,8 +299,13 @@ def with_measurements(
     return finished
 
 
-def decide(rows: Sequence[CandidateReport], results: Mapping[str, Measurement | RunFailure], request: DeployRequest) -> Choice:
-    """The verdict over rows in the order of the plan."""
+def decide(
+    rows: Sequence[CandidateReport],
+    results: Mapping[str, Measurement | RunFailure],
+    request: DeployRequest,
+    joules: Mapping[str, Sequence[float]],
+) -> Choice:
+    """The verdict over rows in the order of the plan; ``joules``: gross, an inference, by candidate, one value a repeat."""
     measured = {key: value for key, value in results.items() if isinstance(value, Measurement)}
     return choose(
         rows,
@@ -308,4 +313,5 @@ def decide(rows: Sequence[CandidateReport], results: Mapping[str, Measurement | 
         objective=request.objective,
         explicit_precision=request.has_chosen_precision,
         max_latency=request.max_latency,
+        joules=joules,
     )

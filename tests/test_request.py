@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgekit.errors import IntegrityError, UnknownNameError, UsageError
+from edgekit.measure.sci import YEAR_S, Embodied
 from edgekit.request import (
     DeployRequest,
     Drop,
@@ -136,8 +137,11 @@ def test_defaults_and_round_trip() -> None:
             "model": "m.onnx", "target": "onnx,jetson", "device": "d", "calib": "c", "eval": "e.py:f", "metric": "top1",
             "precision": "int8", "max_drop": "0.01", "min_agreement": "97%", "max_latency": "12ms p50", "objective": "size",
             "baseline": "b.onnx", "shape": ["n=1x3"], "samples": "100", "threads": 2, "budget": "2m", "eval_on": "device",
+            "energy": "all", "grid_intensity": "400 g/kWh", "embodied": "250kg/4y",
         }
     )  # fmt: skip
+    assert full.grid_intensity == 400.0
+    assert full.embodied == Embodied(250_000.0, 4 * YEAR_S)
     assert full.samples == 100
     assert full.budget_s == 120.0
     auto = parse_request({"model": "m.onnx", "samples": "auto"})
@@ -171,12 +175,19 @@ def test_any_request_survives_json(request_: DeployRequest) -> None:
         ("budget", "1e999s"), ("max_drop", "1e999%"), ("max_latency", "1e999ms"),
         ("min_agreement", "120%"), ("threads", 1.5), ("threads", 1025),
         ("max_drop", "100%"), ("max_drop", "200%"), ("device", 3), ("budget", "soon"), ("treads", 2),
+        ("energy", "some"), ("grid_intensity", "-1"), ("grid_intensity", "1e9"), ("grid_intensity", "green"), ("embodied", "250kg"),
+        ("embodied", "0kg/4y"), ("embodied", "250kg/0y"), ("embodied", "1e999kg/4y"), ("embodied", 250), ("embodied", "250t/4y"),
     ],
 )  # fmt: skip
 def test_bad_values_are_usage_errors(option: str, value: object) -> None:
     with pytest.raises(UsageError) as error:
         parse_request({"model": "m.onnx", option: value})
     assert error.value.hint
+
+
+def test_energy_cannot_be_both_the_objective_and_off() -> None:
+    with pytest.raises(UsageError, match="contradict"):
+        parse_request({"model": "m.onnx", "objective": "energy", "energy": "off"})
 
 
 def test_unknown_names_show_the_nearest() -> None:

@@ -84,7 +84,7 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
         "options",
         "files",
     }
-    free |= {"energy_j", "build_options", "run_options", "slices"}
+    free |= {"rails", "build_options", "run_options", "slices", "reasons"}
     if isinstance(value, dict):
         if not path or path[-1] not in free:
             yield path

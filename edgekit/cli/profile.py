@@ -19,13 +19,13 @@ from .request_options import ALLOW_CODE, MODEL, TRUST_MODEL, gather, request_opt
     )
 )
 @MODEL
-@request_options("target", "device", "calib", "shape", "threads")
+@request_options("target", "device", "calib", "shape", "threads", "energy", "grid_intensity", "embodied")
 @ALLOW_CODE
 @TRUST_MODEL
 @common_options
 @click.pass_context
 def profile(ctx: click.Context, /, allow_code: bool, trust_model: bool, as_json: bool, **typed: Any) -> None:
-    """Measure MODEL as it is, or a bundle's artifact: latency, load time, first inference, memory.
+    """Measure MODEL as it is, or a bundle's artifact: latency, load time, first inference, memory, energy.
 
     No candidate is built and nothing is judged. The first calibration sample is the input that is timed; without --calib it is
     synthetic.
@@ -49,6 +49,9 @@ def profile(ctx: click.Context, /, allow_code: bool, trust_model: bool, as_json:
             calib=request.calib,
             shape=request.shape or None,
             threads=request.threads,
+            energy=request.energy,
+            grid_intensity=request.grid_intensity,
+            embodied=request.embodied,
             allow_code=True,  # what was not typed has been refused before, unless --allow-code let it pass
             trust_model=trust_model,
             timeouts=config.timeouts,

@@ -109,8 +109,24 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
         type=click.Choice(["host", "device"]),
         help="Where quality is judged.  [default: host, where it can run the artifact]",
     ),
+    "energy": click.option(
+        "--energy",
+        type=click.Choice(["winner", "all", "off"]),
+        help="Whose energy is measured where the device has a meter: float's and the winner's, or every candidate's.  "
+        "[default: winner]",
+    ),
+    "grid_intensity": click.option(
+        "--grid-intensity",
+        metavar="GCO2E_PER_KWH",
+        help="Carbon intensity of the electricity there, for example 400: gives the Software Carbon Intensity of an inference.",
+    ),
+    "embodied": click.option(
+        "--embodied",
+        metavar="250kg/4y",
+        help="CO2e of making the device, and its years in use: the M of that intensity, which is left out otherwise.",
+    ),
 }
-_NOTHING_WITHOUT = {"metric": "eval", "samples": "calib"}
+_NOTHING_WITHOUT = {"metric": "eval", "samples": "calib", "embodied": "grid_intensity"}
 MODEL = click.argument("model", required=False, type=click.Path())
 FROM = click.option(
     "--from",
@@ -180,10 +196,11 @@ def _require_partner(resolved: Resolved, name: str, partner: str) -> None:
     if value is None or getattr(resolved.request, partner) is not None:
         return
     origin = resolved.origins[name]
+    option, other = f"--{name}", f"--{partner.replace('_', '-')}"
     raise UsageError(
-        f"--{name} {value} does nothing without --{partner}",
+        f"{option} {value} does nothing without {other}",
         why="" if origin == "command line" else f"it comes from {'the bundle' if origin == 'bundle' else origin}",
-        hint=f"give --{partner} as well" + ("" if origin == "bundle" else f", or leave {name} out"),
+        hint=f"give {other} as well" + ("" if origin == "bundle" else f", or leave {name} out"),
     )
 
 

@@ -40,6 +40,11 @@ class FoundMeter:
     reason: str = ""
     wall: WallMeter | None = None
 
+    @property
+    def is_stand_in(self) -> bool:
+        """Whether a test has put it there: its numbers are evidence of nothing."""
+        return self.facts is not None and self.facts.source == "stand-in"
+
 
 def parse_meter(text: str | None) -> MeterSetting:
     """The ``meter`` of a device in ``devices.toml``; None means that one is looked for.

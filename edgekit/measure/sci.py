@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from ..types import JSON
 
 JOULES_IN_A_KWH = 3.6e6
+YEAR_S = 365.25 * 86_400.0
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,13 @@ class Embodied:
 
     total_g: float
     life_s: float
+
+    def __post_init__(self) -> None:
+        if not (self.total_g > 0 and self.life_s > 0):
+            raise ValueError("embodied emissions and a life are above 0")
+
+    def __str__(self) -> str:
+        return f"{self.total_g / 1000:g}kg/{self.life_s / YEAR_S:g}y"
 
 
 def sci(gross_j: float, inference_s: float, grid_g_per_kwh: float, embodied: Embodied | None) -> dict[str, JSON]:

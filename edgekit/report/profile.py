@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from .energy import energy_lines
 from .paragraph import add_number_column, say
 from .text import MILLISECONDS, one_line, size, time_unit
 
@@ -43,5 +44,5 @@ def print_profile(report: ProfileReport, console: Console) -> None:
         elif row.latency_s is not None:
             why = f": {row.trust_reason}" if row.trust_reason else ""
             say(console, f"{row.id}: {row.latency_s.n} timed inferences, trust: {row.trust}{why}", hanging=2)
-        if row.energy_j is None and not row.failure:
-            say(console, f"energy: not measured: {row.energy_reason}", indent=2, hanging=4)
+        for line in energy_lines(row.energy_j, row.energy_reason) if not row.failure else []:
+            say(console, line, indent=2, hanging=4)

@@ -18,6 +18,7 @@ from rich.text import Text
 from ..schemes import Float32, Vendor
 from ..targets import REFERENCE
 from ..types import BaselineReport, Candidate, CandidateReport, DeployReport, Fidelity
+from .energy import energy_lines
 from .paragraph import add_number_column, say
 from .text import (
     NOT_MEASURED,
@@ -230,9 +231,7 @@ def _evidence(report: DeployReport, row: CandidateReport) -> list[str]:
     if row.fidelity is not None and row.fidelity.metric is not None:
         data = f"{row.fidelity.n} labelled samples, {report.n_compared} candidates compared"
         lines.append(f"{row.fidelity.metric_name}: {_metric(row.fidelity)} on {data}")
-    if row.energy_j is None:
-        lines.append(f"energy: not measured: {row.energy_reason}")
-    return lines
+    return [*lines, *energy_lines(row.energy_j, row.energy_reason)]
 
 
 def _provisional_reason(report: DeployReport, row: CandidateReport) -> str:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.guests import Toy
-from support.meters import POWERCAP, rapl_tree
+from support.meters import IDLE_W, driven_counters, rapl_tree
 
 from edgekit.agent.frames import Frame
 from edgekit.agent.meters import ROOT_VARIABLE, Meter, Rail
@@ -26,7 +22,7 @@ from edgekit.errors import DeviceRunError
 from edgekit.measure.energy import MeterFacts
 
 X = np.arange(6, dtype=np.float32).reshape(2, 3)
-IDLE_W, NET_W = 4.0, 6.0
+NET_W = 6.0
 PLAN = EnergyPlan(window_s=0.25, settle_s=0.2, warm_up_s=0.05)
 
 
@@ -36,35 +32,6 @@ def is_working(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "TZX"
     except OSError:
         return False
-
-
-@contextmanager
-def driven_counters(root: Path, pids: list[int]) -> Iterator[None]:
-    """Both packages count IDLE_W / 2 each, and package-0 counts NET_W more while a worker of ``pids`` works. It wraps soon."""
-    ended = threading.Event()
-    zones = [rapl_tree(root) / POWERCAP / f"intel-rapl:{index}" for index in (0, 1)]
-    for zone in zones:
-        (zone / "max_energy_range_uj").write_text("20000000\n")
-
-    def drive() -> None:
-        joules = [15.0, 3.0]
-        before = time.monotonic()
-        while not ended.wait(0.002):
-            now = time.monotonic()
-            powers = IDLE_W / 2 + NET_W * any(map(is_working, pids)), IDLE_W / 2
-            for index, zone in enumerate(zones):
-                joules[index] = (joules[index] + powers[index] * (now - before)) % 20.0
-                (zone / "next").write_text(f"{int(joules[index] * 1e6)}\n")
-                os.replace(zone / "next", zone / "energy_uj")  # noqa: PTH105 - never half a number
-            before = now
-
-    thread = threading.Thread(target=drive)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
 
 
 def opened(session: AgentSession, toy: Toy, key: str, **options: object) -> Opened:
@@ -80,7 +47,10 @@ def test_joules_of_a_stand_in_counter(toy: Toy, tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv(ROOT_VARIABLE, str(root))
     seen: list[tuple[int, int, str]] = []
     pids: list[int] = []
-    with AgentSession(local_transport(), {"toy": toy.runner()}) as session, driven_counters(root, pids):
+    with (
+        AgentSession(local_transport(), {"toy": toy.runner()}) as session,
+        driven_counters(root, lambda: NET_W * any(map(is_working, pids))),
+    ):
         for key, delay in (("fast", 0.002), ("slow", 0.01)):
             pids.append(opened(session, toy, key, delay_s=delay).fingerprint["pid"])
         found = find_meter(session, MeterSetting())

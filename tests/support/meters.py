@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -41,6 +44,38 @@ def rapl_tree(root: Path) -> Path:
         at = f"{POWERCAP}/{zone}"
         write_tree(root, {f"{at}/name": name, f"{at}/energy_uj": energy, f"{at}/max_energy_range_uj": most})
     return root
+
+
+IDLE_W = 4.0
+
+
+@contextmanager
+def driven_counters(root: Path, net_w: Callable[[], float]) -> Iterator[None]:
+    """A stand-in for RAPL: both packages count IDLE_W / 2 each, package-0 ``net_w`` more. They start again from 0 every 20 J."""
+    ended = threading.Event()
+    zones = [rapl_tree(root) / POWERCAP / f"intel-rapl:{index}" for index in (0, 1)]
+    for zone in zones:
+        (zone / "max_energy_range_uj").write_text("20000000\n")
+
+    def drive() -> None:
+        joules = [15.0, 3.0]
+        before = time.monotonic()
+        while not ended.wait(0.002):
+            now = time.monotonic()
+            powers = IDLE_W / 2 + net_w(), IDLE_W / 2
+            for index, zone in enumerate(zones):
+                joules[index] = (joules[index] + powers[index] * (now - before)) % 20.0
+                (zone / "next").write_text(f"{int(joules[index] * 1e6)}\n")
+                (zone / "next").replace(zone / "energy_uj")  # never half a number
+            before = now
+
+    thread = threading.Thread(target=drive)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 INA3221 = "sys/bus/i2c/drivers/ina3221"

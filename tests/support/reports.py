@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from edgekit.devices.energy import EnergyResult
+from edgekit.devices.meters import FoundMeter
+from edgekit.devices.plan import EnergyPlan
+from edgekit.measure.energy import EnergyEstimate, MeterFacts, RailEnergy
+from edgekit.metering import Metered, with_energy
 from edgekit.request import Drop, LatencyLimit, parse_request
 from edgekit.schemes import Float32, Int8Static
 from edgekit.types import (
@@ -32,7 +37,7 @@ def request(**changes: Any) -> Any:
     given: dict[str, Any] = {
         "model": "net.onnx", "target": "onnx", "calib": "data/photos", "eval": "eval.npz", "metric": "accuracy", "budget": "2m",
         "max_drop": Drop(0.01), "min_agreement": 0.97, "max_latency": LatencyLimit(0.012), "baseline": "b.onnx",
-        "shape": "x=1x1x8x8", "samples": 100, "device": "local",
+        "shape": "x=1x1x8x8", "samples": 100, "device": "local", "grid_intensity": 400, "embodied": "250kg/4y",
     }  # fmt: skip
     return parse_request({**given, **changes})
 
@@ -50,6 +55,15 @@ def measurement() -> Measurement:
         effective={"threads": 1, "providers": ["CPUExecutionProvider"]},
         threads=1,
     )
+
+
+FACTS = MeterFacts("ina3221", "power", {"VDD_IN": "module", "VDD_SOC": "rail"}, ("VDD_IN",), "module (VDD_IN)", 0.05, 0.005)
+ESTIMATE = EnergyEstimate(
+    gross_j=0.0072, gross_ci95=(0.0071, 0.0073), net_j=0.0031, ci95=(0.003, 0.0032), net_reason="", load_w=7.0, idle_w=4.0,
+    rails={"VDD_IN": RailEnergy("module", True, 0.0072, 0.0031), "VDD_SOC": RailEnergy("rail", False, 0.002, None)},
+    gross_of_repeats=(0.0072, 0.0071, 0.0073, 0.0072, 0.0072), n=5000, inference_s=0.001,
+)  # fmt: skip
+METERED = Metered(FoundMeter(FACTS), EnergyPlan(5.0, 0.2), {FLOAT.id: EnergyResult(ESTIMATE)})
 
 
 def row(candidate: Candidate, *, accepted: bool) -> CandidateReport:
@@ -81,6 +95,7 @@ def row(candidate: Candidate, *, accepted: bool) -> CandidateReport:
 def full_report(*, asked: Any = None, winner: Winner | None = Winner("onnx/float32", provisional=False)) -> DeployReport:  # noqa: B008 - frozen
     """Float has won over a static candidate that was refused."""
     agreement = Agreement(0.99, "argmax", 48)
+    rows = with_energy((row(FLOAT, accepted=True), row(STATIC, accepted=False)), METERED, asked or request())
     return DeployReport(
         model={"name": "net.onnx", "fingerprint": "ab" * 32, "opset": 17},
         target="onnx",
@@ -88,7 +103,7 @@ def full_report(*, asked: Any = None, winner: Winner | None = Winner("onnx/float
         device={"name": "local", "kind": "real"},
         winner=winner,
         reason="onnx/float32 is kept: nothing is faster",
-        candidates=(row(FLOAT, accepted=True), row(STATIC, accepted=False)),
+        candidates=rows,
         calibration={"n_fit": 192, "n_held_out": 48, "samples": 100},
         evaluation={"n": 1000, "digest": "cd" * 32},
         baseline=BaselineReport(
