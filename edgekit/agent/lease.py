@@ -24,6 +24,8 @@ from .errors import AgentError
 DIRECTORIES = ("/run/lock", "/tmp")  # noqa: S108 - the contract names them; the file is opened as the module's docstring says
 FILE_NAME = "edgekit.lease"
 _MAX_HOLDER_BYTES = 4096
+_NAME_WAIT_S = 0.3
+_NAME_POLL_S = 0.02
 _CANNOT_OPEN = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.ENOSPC, errno.EDQUOT)
 
 
@@ -153,8 +155,14 @@ def _write_holder(path: str, purpose: Optional[str]) -> None:
 
 
 def _read_holder(fd: int) -> str:
+    """Who holds the locked file. One who has only just got it may be about to write the name: an empty file is read again."""
+    text = os.pread(fd, _MAX_HOLDER_BYTES, 0)
+    give_up = time.monotonic() + _NAME_WAIT_S
+    while not text and time.monotonic() < give_up:
+        time.sleep(_NAME_POLL_S)
+        text = os.pread(fd, _MAX_HOLDER_BYTES, 0)
     try:
-        holder = json.loads(os.pread(fd, _MAX_HOLDER_BYTES, 0).decode("utf-8", "replace"))
+        holder = json.loads(text.decode("utf-8", "replace"))
         return "held by %s (process %d) since %s for %s" % (
             str(holder["user"])[:64], int(holder["pid"]), str(holder["since"])[:40], str(holder["purpose"])[:200],
         )  # fmt: skip

@@ -32,6 +32,10 @@ def misbehave(how):
         raise MemoryError("tensor of 9 TB")
     elif how == "hang":
         time.sleep(600)
+    elif how == "eat-memory":
+        eaten = []
+        while True:
+            eaten.append(bytearray(os.urandom(1 << 20)) * 16)
     elif how == "missing":
         import no_such_runtime_anywhere
     elif how == "edgekit":
