@@ -88,7 +88,7 @@ def setup(name: str, yes: bool, as_json: bool) -> None:
     only where the device's --become allows it, what needs root. What needs root otherwise is printed for you to run.
     """
     from ..devices.setup import plan_setup, run_setup
-    from ..errors import DeviceRunError
+    from ..errors import DependencyError
     from ..report.text import one_line
 
     device, diagnosis = _diagnose(name)
@@ -114,10 +114,12 @@ def setup(name: str, yes: bool, as_json: bool) -> None:
     if as_json:
         document = {"schema": "edgekit.device-setup/1", "name": device.name, "address": device.address, "done": list(done)}
         print_json({**document, "python": python, "by_hand": _commands(waiting, device)})
-    elif not waiting:
-        click.echo(f"{one_line(device.name)}: {len(done)} commands run" if done else f"{one_line(device.name)}: nothing to do")
-    if plan.blocked:
-        raise DeviceRunError(
+    else:
+        what = f"{len(done)} commands run" if done else "no command run" if waiting else "nothing to do"
+        left = f", {len(waiting)} left to you" if waiting else ""
+        click.echo(f"{one_line(device.name)}: {what}{left}")
+    if plan.unfinished:
+        raise DependencyError(
             f"setup of {device.name} is not finished",
             why="a command that needs root comes first, and the device has no `become`",
             hint=f"run what is shown above on the device, then: edgekit devices setup {device.name}",

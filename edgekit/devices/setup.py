@@ -17,11 +17,15 @@ Run = Callable[[Device, Sequence[str], OnLine], int]
 
 @dataclass(frozen=True)
 class SetupPlan:
-    """``steps`` run in this order; ``by_hand`` need root, which the device's ``become`` does not give, and block ``blocked``."""
+    """``steps`` run in this order; ``by_hand`` need root, which the device's ``become`` does not give, and block ``blocked``.
+
+    ``unfinished``: what a run needs is among those that are left to the user.
+    """
 
     steps: tuple[Step, ...]
     by_hand: tuple[Step, ...]
     blocked: tuple[Step, ...]
+    unfinished: bool
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,7 @@ def plan_setup(findings: Sequence[DeviceFinding], device: Device) -> SetupPlan:
     steps: list[Step] = []
     by_hand: list[Step] = []
     blocked: list[Step] = []
+    unfinished = False
     for finding in findings:
         waits = False
         for step in finding.steps:
@@ -48,7 +53,8 @@ def plan_setup(findings: Sequence[DeviceFinding], device: Device) -> SetupPlan:
                 waits = True
             else:
                 steps.append(step)
-    return SetupPlan(tuple(steps), tuple(by_hand), tuple(blocked))
+        unfinished = unfinished or (waits and finding.level == "problem")
+    return SetupPlan(tuple(steps), tuple(by_hand), tuple(blocked), unfinished)
 
 
 def command_of(step: Step, device: Device) -> str:

@@ -17,7 +17,6 @@ from edgekit.devices.doctor import DeviceFinding, Diagnosis, Step
 from edgekit.devices.store import DeviceEntry, load_entries, save_entry
 from edgekit.errors import (
     DependencyError,
-    DeviceRunError,
     DeviceUnavailableError,
     EdgekitError,
     UnknownNameError,
@@ -207,7 +206,7 @@ def test_setup_asks_first(lacking: Path) -> None:
 
 def test_setup_runs_what_it_may_and_shows_the_rest(lacking: Path) -> None:
     result = invoke("setup", "here", "--yes", "--json")
-    assert isinstance(result.exception, DeviceRunError)
+    assert isinstance(result.exception, DependencyError)
     found = json.loads(result.stdout)
     validator("device-setup").validate(found)
     assert found["done"] == [f"touch {lacking}/made"]
@@ -222,6 +221,12 @@ def test_setup_with_become_runs_everything(lacking: Path) -> None:
     assert "3 commands run" in printed("setup", "here", "-y")
     assert (lacking / "by-root").exists()
     assert (lacking / "after").exists()
+
+
+def test_what_is_only_a_note_leaves_nothing_unfinished(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = Diagnosis([DeviceFinding("note", "power", "closed", steps=(Step(("chmod", "a+r", "/x"), as_root=True),))])
+    monkeypatch.setattr(devices_setup, "_diagnose", lambda name: (open_device(name), found))
+    assert "no command run, 1 left to you" in printed("setup", "local")
 
 
 def test_setup_of_a_device_that_has_everything(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,12 +48,13 @@ def test_what_needs_root_is_left_to_the_user_without_become() -> None:
     assert plan.steps == (VENV, PIP)
     assert plan.by_hand == (ROOT, OTHER)
     assert plan.blocked == (PIP,)
+    assert plan.unfinished
 
 
 def test_become_goes_before_what_needs_root_and_nothing_else() -> None:
     device = device_of("pi", entry(become=("sudo", "-n")))
     plan = plan_setup([finding(ROOT, VENV), finding(OTHER)], device)
-    assert (plan.by_hand, plan.blocked) == ((), ())
+    assert (plan.by_hand, plan.blocked, plan.unfinished) == ((), (), False)
     run = Recorder()
     shown: list[str] = []
     run_setup(plan, device, on_step=shown.append, on_line=ignore, run=run)
