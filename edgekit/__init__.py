@@ -21,7 +21,7 @@ __version__ = "0.1.0"
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
-    from .api import build, deploy
+    from .api import build, deploy, deploy_fleet
     from .bundle import check_bundle, read_bundle
     from .cache import clear as clear_cache
     from .cache import usage as cache_usage
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from .installation import install
     from .model import load_model
     from .profiles import load_profiles
-    from .profiling import profile
+    from .profiling import profile, profile_fleet
     from .request import DeployRequest
     from .targets import Target, get_target, registry
 
@@ -49,6 +49,7 @@ _HOMES = {
     "clear_cache": "cache:clear",
     "demo_models": "demo:demo_models",
     "deploy": "api:deploy",
+    "deploy_fleet": "api:deploy_fleet",
     "diagnose": "doctor:diagnose",
     "from_torch": "frontends.torch_module:from_torch",
     "get_target": "targets:get_target",
@@ -58,6 +59,7 @@ _HOMES = {
     "load_profiles": "profiles:load_profiles",
     "probe_device": "devices.inventory:probe_device",
     "profile": "profiling:profile",
+    "profile_fleet": "profiling:profile_fleet",
     "read_bundle": "bundle:read_bundle",
     "registry": "targets:registry",
 }
@@ -71,6 +73,7 @@ __all__ = [
     "clear_cache",
     "demo_models",
     "deploy",
+    "deploy_fleet",
     "diagnose",
     "from_torch",
     "get_target",
@@ -80,6 +83,7 @@ __all__ = [
     "load_profiles",
     "probe_device",
     "profile",
+    "profile_fleet",
     "read_bundle",
     "registry",
 ]

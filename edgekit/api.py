@@ -16,7 +16,9 @@ from .types import DeployReport, Feed
 
 if TYPE_CHECKING:
     from .deployment import Outcome
+    from .devices.inventory import Device
     from .devices.plan import Timeouts
+    from .fleet import FleetReport
 
 CalibrationSource = str | Path | Callable[[], Iterable[Feed]] | Iterable[Feed]
 EvaluationSource = str | Path | Callable[..., Any]
@@ -102,6 +104,59 @@ def deploy(
     if outcome.winner is None:
         raise _nothing_met(outcome.report)
     return outcome.report if out is None else _hand_over(outcome, out, install, force=force, progress=progress)
+
+
+def deploy_fleet(
+    model: DeployRequest | str | Path,
+    *,
+    output: str | Path | None = None,
+    calib: CalibrationSource | None = None,
+    eval: EvaluationSource | None = None,  # noqa: A002  # as for deploy
+    force: bool = False,
+    install: str | Path | None = None,
+    allow_code: bool = False,
+    trust_model: bool = False,
+    dry_run: bool = False,
+    measure: bool = True,
+    timeouts: Timeouts | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> FleetReport[DeployReport]:
+    """Deploys to several devices at once: ``device="a,b"`` or ``"label:board=pi5"``. Arguments are those of :func:`deploy`.
+
+    Every device's bundle goes to a folder of its own under ``output``. Functions given as ``calib`` and ``eval`` are called from
+    several threads.
+
+    Returns:
+        A report or an error for each device; one that fails stops nobody.
+
+    Raises:
+        UsageError, UnknownNameError: before anything is done: a device or an option that is not understood.
+    """
+    from .devices.inventory import open_devices
+    from .fleet import folder_names, run_on_all
+
+    request, objects = _request(model, calib, eval, options)
+    devices = open_devices(request.device)
+    names = folder_names(devices)
+
+    def deploy_to(device: Device, progress: Progress) -> DeployReport:
+        return deploy(
+            replace(request, device=device.name),
+            output=None if output is None else Path(output) / names[device.name],
+            force=force,
+            install=install,
+            calib=objects[0],
+            eval=objects[1],
+            allow_code=allow_code,
+            trust_model=trust_model,
+            dry_run=dry_run,
+            measure=measure,
+            timeouts=timeouts,
+            progress=progress,
+        )
+
+    return run_on_all(devices, deploy_to, progress or Silent())
 
 
 def build(model: DeployRequest | str | Path, *, output: str | Path, **options: Any) -> DeployReport:

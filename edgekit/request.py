@@ -207,6 +207,16 @@ def parse_embodied(value: Any) -> Embodied:
     return Embodied(float(match[1]) * (1000.0 if match[2] == "kg" else 1.0), float(match[3]) * YEAR_S)
 
 
+def parse_wait(value: Any) -> float:
+    """As :func:`parse_duration`, and 0 for not at all."""
+    if _text(value).strip() == "0":
+        return 0.0
+    try:
+        return parse_duration(value)
+    except UsageError as problem:
+        raise _unreadable("--wait", value, "30s, 10m, or 0 for not at all") from problem
+
+
 def parse_samples(value: Any) -> Samples:
     """``"200"`` or 200: at most so many samples; ``"auto"``: as many as it takes until the ranges are stable."""
     if value == "auto":

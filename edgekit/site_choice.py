@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from .boards import GENERIC
 from .errors import DependencyError, UsageError
-from .profiles import AUTO, GENERIC, aliases, closest_profile, get_profile, load_profiles, normal_arch, profile_matches, resolve
+from .profiles import AUTO, aliases, closest_profile, get_profile, load_profiles, normal_arch, profile_matches, resolve
 from .targets import Target, get_target
 from .types import DeviceFacts, Profile, Site
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Container
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from .common import F
 
 if TYPE_CHECKING:
     from ..config import Config, Resolved
+    from ..devices.plan import Timeouts
     from ..request import DeployRequest
 
 
@@ -42,7 +44,10 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
         "of the device's profile, and the verdict chooses across them.  [default: auto]",
     ),
     "device": click.option(
-        "--device", metavar="D", help="Where to measure; `edgekit devices list` names them.  [default: this machine]"
+        "--device",
+        metavar="D[,D]",
+        help="Where to measure: a name of `edgekit devices list` or ssh://[user@]host[:port]; several separated by commas, or "
+        "label:board=pi5 for all with that label, are measured on at once.  [default: this machine]",
     ),
     "calib": click.option(
         "--calib",
@@ -107,7 +112,8 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
     "eval_on": click.option(
         "--eval-on",
         type=click.Choice(["host", "device"]),
-        help="Where quality is judged.  [default: host, where it can run the artifact]",
+        help="Where quality is judged. The host's word counts only where the device gives the same outputs.  [default: host, where "
+        "it can run the artifact]",
     ),
     "energy": click.option(
         "--energy",
@@ -140,7 +146,8 @@ OUTPUT = click.option(
     "--output",
     metavar="DIR",
     type=click.Path(path_type=Path),
-    help="The bundle's folder. An existing folder is replaced only when it is a bundle.  [default: <model>-<target>-edgekit]",
+    help="The bundle's folder; of several devices each has its own in it. An existing folder is replaced only when it is a "
+    "bundle.  [default: <model>-<target>-edgekit]",
 )
 FORCE = click.option("--force", is_flag=True, help="Replace DIR even when it is not a bundle.")
 ALLOW_CODE = click.option(
@@ -154,6 +161,25 @@ TRUST_MODEL = click.option(
     help="Let PyTorch load a .pt2 as code: whatever it holds then runs with your rights. Only for a file whose maker you trust; "
     "never taken from edgekit.toml or a bundle.",
 )
+
+
+WAIT = click.option(
+    "--wait",
+    metavar="10m",
+    help="How long to wait for a device that somebody else holds, 0 for not at all.  [default: the lease time-out in edgekit.toml, "
+    "or 10m]",
+)
+
+
+def patient(timeouts: Timeouts, wait: str | None) -> Timeouts:
+    """The time-outs with what ``--wait`` says of the lease.
+
+    Raises:
+        UsageError: it is no time.
+    """
+    from ..request import parse_wait
+
+    return timeouts if wait is None else replace(timeouts, lease_s=parse_wait(wait))
 
 
 def request_options(*names: str) -> Callable[[F], F]:
