@@ -6,10 +6,10 @@ outputs to show that it says the same (:mod:`edgekit.device_check`). Speed is me
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
+from .progress import shown_push
 from .types import JSON, Feed, RunFailure
 
 if TYPE_CHECKING:
@@ -21,20 +21,10 @@ if TYPE_CHECKING:
 
 def start_worker(session: AgentSession, key: str, built: Built, progress: WithinStep | None = None) -> RunFailure | None:
     """Sends the artifact's files and starts its worker; the failure when its runtime does not load it."""
-    session.push(built.folder, built.artifact.files, _shown_in(progress, session) if progress is not None else None)
+    sending = shown_push(progress, lambda: session.sent_bytes) if progress is not None else None
+    session.push(built.folder, built.artifact.files, sending)
     opened = session.open(key, built.planned.target.name, built.runner, built.artifact.files)
     return opened if isinstance(opened, RunFailure) else None
-
-
-def _shown_in(progress: WithinStep, session: AgentSession) -> Callable[[int, int, str], None]:
-    """Shows the bytes of a push and their rate; what the device has already counts as done, but not into the rate."""
-    started, sent_before = time.monotonic(), session.sent_bytes
-
-    def show(done_bytes: int, total_bytes: int, _: str) -> None:
-        rate = (session.sent_bytes - sent_before) / max(time.monotonic() - started, 1e-6)
-        progress.within(f"sent {done_bytes / 1e6:.1f} of {total_bytes / 1e6:.1f} MB, {rate / 1e6:.2f} MB/s")
-
-    return show
 
 
 class Judge:

@@ -187,6 +187,18 @@ class AgentSession:
             progress(done, total, path.name)
         return done
 
+    def request(self, op: str, fields: Mapping[str, Any], *, size_bytes: int = 0) -> Mapping[str, Any]:
+        """An operation on the device's files that has a module of its own here; its answer as it came.
+
+        Args:
+            size_bytes: what the device has to read and write for it.
+
+        Raises:
+            DeviceRunError, IntegrityError: the agent refused.
+        """
+        silence_s = self._timeouts.push_stall_s + size_bytes / 10e6 + _MARGIN_S
+        return self._live.request(op, fields, silence_s=silence_s).fields
+
     # ------------------------------------------------------------ the lease
     @contextlib.contextmanager
     def lease(
