@@ -23,7 +23,8 @@ def sessions_of(run: Run, runners: Mapping[str, Runner], scratch: Path, budget: 
     """Connects, and closes everything at the end, also on Ctrl-C.
 
     The lease of this machine is held from the start when it is the device. A device elsewhere is connected and leased when it is
-    first needed, so that others may use it while candidates are built and judged here. That judging measures nothing and takes no
+    first needed, so that others may use it while candidates are built and judged here. The governor that was asked for is set with
+    the lease. That judging measures nothing and takes no
     lease of this machine's. Time spent waiting for a lease is not counted against ``budget``.
 
     Raises:
@@ -39,11 +40,12 @@ def sessions_of(run: Run, runners: Mapping[str, Runner], scratch: Path, budget: 
             stack.enter_context(session)
             waiting_since = time.monotonic()
             stack.enter_context(session.lease(wait_s=run.timeouts.lease_s, on_wait=progress.note))
+            stack.enter_context(session.governor(run.request.governor))
             budget.forgive(time.monotonic() - waiting_since)
             return session
 
         if run.device.transport.shares_files:
-            session = leased(AgentSession(run.device.transport, runners, timeouts=run.timeouts))
+            session = leased(AgentSession(run.device.transport, runners, timeouts=run.timeouts, become=run.device.become))
             yield Judge(session, None, on_device=on_device, progress=progress)
             return
         lease_folder = scratch / "lease"
@@ -53,7 +55,8 @@ def sessions_of(run: Run, runners: Mapping[str, Runner], scratch: Path, budget: 
 
         def connect() -> AgentSession:
             if not connected:
-                connected.append(leased(AgentSession(run.device.transport, runners, timeouts=run.timeouts)))
+                session = AgentSession(run.device.transport, runners, timeouts=run.timeouts, become=run.device.become)
+                connected.append(leased(session))
             return connected[0]
 
         yield Judge(host, connect, on_device=on_device, progress=progress)

@@ -551,7 +551,7 @@ def _encode_feed(key: str, feed: Feed) -> tuple[list[dict[str, Any]], bytes]:
 def _turn(event: Frame) -> Turn:
     fields = event.fields
     try:
-        cycle, at_s, n = int(fields["cycle"]), float(fields["at_s"]), int(fields["n"])
+        cycle, at_s, n = int(fields["cycle"]), float(fields["at_s"]), int(fields["count"])
     except (KeyError, TypeError, ValueError) as problem:
         raise DeviceRunError("the agent sent a turn that cannot be read", why=f"{type(problem).__name__}: {problem}") from problem
     return Turn(cycle, at_s, n, _samples(event.payload))
