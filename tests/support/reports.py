@@ -42,10 +42,10 @@ CONDITIONS = ConditionSummary(
 )  # fmt: skip
 
 
-def sustained() -> SustainReport:
+def sustained(n_buckets: int = 60) -> SustainReport:
     """Two candidates that change places when they are hot."""
     cool, hot = (Latency(p50, 1.1 * p50, 1.2 * p50, 1.3 * p50, p50, 900, (p50, p50)) for p50 in (0.001, 0.002))
-    buckets = tuple(SustainBucket(10.0 * n, 100, 0.001 + 2e-5 * n, 0.0012, 2.4e9 - 1e7 * n, 45.0 + n) for n in range(3))
+    buckets = tuple(SustainBucket(10.0 * n, 100, 0.001 + 2e-5 * n, 0.0012, 2.4e9 - 1e7 * n, 45.0 + n) for n in range(n_buckets))
     rows = (
         SustainRow("onnx/float32", buckets, cool, hot, held_down="the clock fell from 2.40 to 1.80 GHz during the run"),
         SustainRow("onnx/int8", buckets, hot, cool),
@@ -144,5 +144,5 @@ def full_report(*, asked: Any = None, winner: Winner | None = Winner("onnx/float
         wall_s=12.5,
         peak_rss_bytes=100_000_000,
         warnings=("the governor is powersave",),
-        sustain=sustained(),
+        sustain=sustained(2),  # few: the schemas are tested with every key left out in turn
     )
