@@ -116,6 +116,8 @@ def execute(run: Run, started: float, progress: Progress) -> Outcome:
                 differences, differing = check_on_device(setting, view, compared)
             extra = {BASELINE_KEY: baseline} if baseline else {}
             results = search.measure_all(setting, compared.built, reference, feed, extra, budget)
+            if run.meter.facts is None and request.sustain_s is None:
+                session.leave_device(compared.built)
         must_be_faster = request.objective == "latency" and not request.has_chosen_precision
         judged, n_compared = judge_all(setting, view, reference, compared, results, budget, must_be_faster=must_be_faster)
         rows = search.with_measurements(judged, results, reference.id, _floats(built)) | refused
@@ -145,7 +147,8 @@ def execute(run: Run, started: float, progress: Progress) -> Outcome:
     warnings = (
         *no_evidence,
         *differing,
-        *_warnings(choice), *_when_hot(sustained),
+        *_warnings(choice),
+        *_when_hot(sustained),
         *metered.warnings,
         *where_timed,
         *no_golden,
@@ -166,9 +169,7 @@ def _metered(
     return metering.measure(setting.session.device, run.meter, built, rows, feed, setting.progress)
 
 
-def _sustained(
-    run: Run, setting: search.Setting, built: Mapping[str, Built], choice: Choice, feed: Feed
-) -> SustainReport | None:
+def _sustained(run: Run, setting: search.Setting, built: Mapping[str, Built], choice: Choice, feed: Feed) -> SustainReport | None:
     """The winner, float and whoever is near, in turn for minutes; None where that was not asked for or nothing was timed."""
     keys = [key for key in sustaining.finalists(choice.rows, choice.winner) if key in built]
     if run.request.sustain_s is None or not keys:

@@ -6,7 +6,8 @@ outputs to show that it says the same (:mod:`edgekit.device_check`). Speed is me
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from .progress import shown_push
@@ -27,21 +28,30 @@ def start_worker(session: AgentSession, key: str, built: Built, progress: Within
     return opened if isinstance(opened, RunFailure) else None
 
 
+@dataclass(frozen=True)
+class Elsewhere:
+    """A device that is not this machine.
+
+    ``connect`` gives its session, the same one each time, connected and leased; ``leave`` ends that for good.
+    """
+
+    connect: Callable[[], AgentSession]
+    leave: Callable[[], None]
+
+
 class Judge:
     """The sessions of a run, and which of them answers for each candidate (by key).
 
     Args:
         host: the session with this machine's agent.
-        connect: gives the device's session, the same one each time, connected and leased; None where the device is this machine.
+        elsewhere: the device, unless it is this machine.
         on_device: the user wants the device's outputs judged (``--eval-on device``).
         progress: told how far files have been sent.
     """
 
-    def __init__(
-        self, host: AgentSession, connect: Callable[[], AgentSession] | None, *, on_device: bool, progress: WithinStep
-    ) -> None:
+    def __init__(self, host: AgentSession, elsewhere: Elsewhere | None = None, *, on_device: bool, progress: WithinStep) -> None:
         self.host = host
-        self._connect = connect
+        self._elsewhere = elsewhere
         self._on_device = on_device
         self._progress = progress
         self._open_on_device: set[str] = set()
@@ -49,12 +59,18 @@ class Judge:
 
     @property
     def is_remote(self) -> bool:
-        return self._connect is not None
+        return self._elsewhere is not None
 
     @property
     def device(self) -> AgentSession:
         """The session that measures; the first use connects and waits for the lease, which is then held to the end."""
-        return self._connect() if self._connect is not None else self.host
+        return self._elsewhere.connect() if self._elsewhere is not None else self.host
+
+    def leave_device(self, keys: Iterable[str]) -> None:
+        """Everything that was to be measured elsewhere has been: the device is let go, unless one of ``keys`` is judged there."""
+        if self._elsewhere is not None and self._judged_there.isdisjoint(keys):
+            self._elsewhere.leave()
+            self._open_on_device.clear()
 
     @property
     def judges_all_there(self) -> bool:
