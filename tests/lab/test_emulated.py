@@ -53,7 +53,7 @@ class Session:
 def test_deploy(device: Emulated, tmp_path: Path) -> None:  # noqa: F811
     """Built for what it says it is, judged here, run there: the outputs agree, and its times are called no evidence."""
     report = edgekit.deploy(
-        classifier(tmp_path / "model.onnx"), target="onnx", device=device.address, precision="int8", budget="1s",
+        classifier(tmp_path / "model.onnx"), target="onnx", device=device.address, precision="w8", budget="1s",
         calib=calibration(tmp_path / "calib.npz", n=80), output=tmp_path / "out",
     )  # fmt: skip
     assert report.device is not None
@@ -61,10 +61,11 @@ def test_deploy(device: Emulated, tmp_path: Path) -> None:  # noqa: F811
     assert report.winner is not None
     assert report.winner.provisional
     measured = [row for row in report.candidates if row.latency_s is not None]
-    assert {row.scheme for row in measured} >= {"float32", "int8"}
+    assert {row.scheme for row in measured} >= {"float32", "w8"}
     for row in measured:
         assert row.device_difference is not None
         assert row.device_difference.n >= 16
+        assert row.device_difference.value <= row.device_difference.tolerance
         assert row.quality_measured_on == "host", "it agreed within the runner's tolerance"
     assert any("no evidence" in text for text in report.warnings), report.warnings
     assert (tmp_path / "out" / "edgekit.json").is_file()
