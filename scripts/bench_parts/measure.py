@@ -110,8 +110,9 @@ def report(pairs: Sequence[Pair], seconds: float) -> list[str]:
         "",
         "Made by `scripts/bench measure`: a residual net with seeded weights as OpenVINO IR, once in edgekit's own loop and once",
         "in OpenVINO's `benchmark_app -hint none -nstreams 1 -nthreads 1 -api sync`, every time in new processes: the same file,",
-        f"input, precision (f32), thread and CPU; {len(pairs)} pairs in alternating order, {seconds:g} s each. Medians; the ratio's",
-        f"interval is Student's t over pairs. It is to meet [{PROMISE[0]:g}, {PROMISE[1]:g}] and be at most {MAX_WIDTH:g} wide: a wide",
+        f"input, precision (f32), thread and CPU; {len(pairs)} pairs in alternating order, {seconds:g} s each. Medians; the",
+        "interval of the ratio is Student's t over pairs. It is to meet "
+        f"[{PROMISE[0]:g}, {PROMISE[1]:g}] and be at most {MAX_WIDTH:g} wide: a wide",
         "one meets everything.",
         "",
         f"edgekit / benchmark_app: {ratio.value:.3f} [{low:.3f}, {high:.3f}]: {verdict_of(pairs)}. "
