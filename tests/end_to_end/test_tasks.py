@@ -1,4 +1,7 @@
-"""Real models on real tasks, scored on a third set that edgekit was never given."""
+"""Real models on real tasks, scored on a third set that edgekit was never given.
+
+The larger two take minutes each and run with ``--long``; ``scripts/bench tasks`` compares them with their peers.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +61,7 @@ def row(report: dict[str, Any], candidate_id: str) -> dict[str, Any]:
 
 
 @pytest.mark.real_model
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.alone
 def test_the_recogniser(tmp_path: Path) -> None:
     recogniser = task("recogniser")
@@ -76,7 +79,7 @@ def test_the_recogniser(tmp_path: Path) -> None:
 
 
 @pytest.mark.real_model
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.alone
 def test_minilm(tmp_path: Path) -> None:
     minilm = task("minilm")
