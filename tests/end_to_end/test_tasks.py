@@ -122,8 +122,8 @@ def test_a_slice_that_int8_breaks_is_refused_by_name(tmp_path: Path) -> None:
         assert broken["value"] < broken["value_float"] - broken["allowed"]
         assert r["reason"] in done.terminal
     without = deploy(
-        slices, "slices", tmp_path / "without", "--precision", "int8", "--budget", "10s", evaluation="evaluate_without_broken_slice",
-        calibration="calibration_without_broken_slice",
+        slices, "slices", tmp_path / "without", "--precision", "int8", "--budget", "10s",
+        evaluation="evaluate_without_broken_slice", calibration="calibration_without_broken_slice",
     )  # fmt: skip
     accepted = [r for r in without.report["candidates"] if r["scheme"] == "int8" and r["accepted"]]
     print([(r["id"], r["speedup_vs_reference"]) for r in accepted])
