@@ -7,7 +7,7 @@ outputs to show that it says the same (:mod:`edgekit.device_check`). Speed is me
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from .progress import shown_push
@@ -26,6 +26,11 @@ def start_worker(session: AgentSession, key: str, built: Built, progress: Within
     session.push(built.folder, built.artifact.files, sending)
     opened = session.open(key, built.planned.target.name, built.runner, built.artifact.files)
     return opened if isinstance(opened, RunFailure) else None
+
+
+def _as_the_device_computes(built: Built) -> Built:
+    runner = built.runner
+    return replace(built, runner=replace(runner, options={**runner.options, **runner.host_options}))
 
 
 @dataclass(frozen=True)
@@ -89,7 +94,7 @@ class Judge:
         """Opens a candidate where it will be judged. What this machine cannot load, the device is asked for: its word counts."""
         if self.is_remote and (self._on_device or built.artifact.needs_device_build):
             return self.judge_on_device(key, built)
-        failure = start_worker(self.host, key, built)
+        failure = start_worker(self.host, key, _as_the_device_computes(built) if self.is_remote else built)
         return self.judge_on_device(key, built) if failure is not None and self.is_remote else failure
 
     def judge_on_device(self, key: str, built: Built) -> RunFailure | None:

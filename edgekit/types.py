@@ -232,7 +232,8 @@ class Runner:
     """The device side of a target: self-contained source files, and how to start them.
 
     ``tolerance``: how far a device's outputs may lie from the host's for the same artifact, as a fraction of the output's largest
-    magnitude on the host.
+    magnitude on the host. ``host_options``: options that hold on a host that judges an artifact of another device, where its own
+    kernels would not compute what the device's do.
     """
 
     code: tuple[Path, ...]
@@ -241,6 +242,7 @@ class Runner:
     files: tuple[str, ...]
     options: dict[str, JSON] = field(default_factory=dict)
     tolerance: float = 1e-3
+    host_options: dict[str, JSON] = field(default_factory=dict)
 
 
 # ---------------------------------------------------------------- measurements
