@@ -66,8 +66,9 @@ def test_what_a_recipe_raises_is_its_result(tmp_path: Path) -> None:
 
 
 def test_a_recipe_that_crashes_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, site = classifier(tmp_path / "model.onnx"), Site(machine_profile(), probe_device())
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    made = peer(STATIC, classifier(tmp_path / "model.onnx"), tmp_path)
+    made = contestants.build_peer(STATIC, load_model(model), model, tmp_path / "none.npz", site, tmp_path)
     assert made.fails == "the process ended with 1"
 
 

@@ -95,6 +95,19 @@ def test_progress_is_told_with_the_device_s_name() -> None:
 
 
 def test_an_interrupt_stops_all(signals_as_in_a_terminal: None) -> None:
+    """In a process of its own: the signal must not reach what runs the tests."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            interrupt_a_run()
+            status = 0
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def interrupt_a_run() -> None:
     started = threading.Barrier(3, timeout=20)
     ended: list[str] = []
 
