@@ -38,7 +38,7 @@ State = Literal["installed", "not installed", "damaged", "no lock"]
 
 @dataclass(frozen=True)
 class Policy:
-    """How a run makes toolchains: not at all when ``offline`` (or with ``EDGEKIT_OFFLINE`` set), in ``timeout_s`` seconds at most."""
+    """How a run makes toolchains: not at all when ``offline`` (or with ``EDGEKIT_OFFLINE`` set), at most ``timeout_s`` long."""
 
     offline: bool = False
     timeout_s: float = 900.0

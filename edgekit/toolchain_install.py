@@ -93,7 +93,12 @@ class _Work:
             start_new_session=True,
         )
         is_over = threading.Event()
-        watch = threading.Timer(max(self._ends_s - time.monotonic(), 0.0), lambda: (is_over.set(), _kill(child)))
+
+        def end() -> None:
+            is_over.set()
+            _kill(child)
+
+        watch = threading.Timer(max(self._ends_s - time.monotonic(), 0.0), end)
         watch.daemon = True
         watch.start()
         lines: deque[str] = deque(maxlen=_KEPT_LINES)
