@@ -1,0 +1,125 @@
+"""Quantization by ai-edge-quantizer, with a recipe that names every operator it touches.
+
+The quantizer's own recipes match operators by regular expressions and pass over in silence what they cannot do. Here the operators
+are chosen first (:mod:`.placement`), each is named exactly, and what came of it is counted in the file that was made.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgekit.errors import ModelError
+from edgekit.state import write_file
+
+from . import graph as tflite
+from . import vendor
+from .calibration import quantizer_ranges
+
+if TYPE_CHECKING:
+    from edgekit.quantize.types import Range
+    from edgekit.types import JSON
+
+#: The quantizer's names of operators, where they are not the file's.
+_NAMES = {"TRANSPOSE_CONV": "CONV_2D_TRANSPOSE"}
+#: Products have kernels with one scale a column only where the weights are the second input of a FULLY_CONNECTED.
+_ONE_SCALE = frozenset({"BATCH_MATMUL"})
+WEIGHT_ALGORITHMS = ("min_max_uniform_quantize", "OCTAV", "MSE")
+
+
+def weight_config(bits: int, kind: str, block_size: int = 0) -> dict[str, JSON]:
+    """How weights are stored: symmetric, one scale a channel, or a block of so many along the inputs."""
+    granularity = "TENSORWISE" if kind in _ONE_SCALE else f"BLOCKWISE_{block_size}" if block_size else "CHANNELWISE"
+    return {"num_bits": bits, "symmetric": True, "granularity": granularity, "dtype": "INT"}
+
+
+def static_config(kind: str) -> dict[str, JSON]:
+    """Weights and activations in int8; activations with a zero point of their own."""
+    activations = {"num_bits": 8, "symmetric": False, "granularity": "TENSORWISE", "dtype": "INT"}
+    return {**dynamic_config(8, kind), "activation_tensor_config": activations}
+
+
+def dynamic_config(bits: int, kind: str, block_size: int = 0) -> dict[str, JSON]:
+    """Weights in integers; the kernel quantizes what it reads at every inference."""
+    weights = weight_config(bits, kind, block_size)
+    return {"weight_tensor_config": weights, "compute_precision": "INTEGER", "explicit_dequantize": False}
+
+
+def weight_only_config(bits: int, kind: str) -> dict[str, JSON]:
+    """Weights in integers, brought back to float before they are used."""
+    return {"weight_tensor_config": weight_config(bits, kind), "compute_precision": "FLOAT", "explicit_dequantize": True}
+
+
+def float16_config(_: str) -> dict[str, JSON]:
+    """Weights in half precision, brought back to float before they are used."""
+    weights = {"num_bits": 16, "symmetric": True, "granularity": "TENSORWISE", "dtype": "FLOAT"}
+    return {"weight_tensor_config": weights, "compute_precision": "FLOAT", "explicit_dequantize": True}
+
+
+def recipe(graph: tflite.Graph, operators: Sequence[int], config: Any, algorithm: str) -> list[dict[str, JSON]]:
+    """Entries of a recipe for exactly these operators.
+
+    Args:
+        config: the configuration of a kind of operator.
+    """
+    scopes: dict[str, list[str]] = defaultdict(list)
+    for index in operators:
+        scopes[graph.operators[index].kind].append(graph.operators[index].scope)
+    return [
+        {
+            "regex": f"^(?:{'|'.join(map(re.escape, names))})$",
+            "operation": _NAMES.get(kind, kind),
+            "algorithm_key": algorithm,
+            "op_config": config(kind),
+        }
+        for kind, names in scopes.items()
+    ]
+
+
+def integer_interface(graph: tflite.Graph) -> list[dict[str, JSON]]:
+    """Entries that keep the model's inputs and outputs in int8 where the operators next to them compute in it."""
+    return [
+        {"regex": ".*", "operation": name, "algorithm_key": "min_max_uniform_quantize", "op_config": static_config(name)}
+        for name in ("INPUT", "OUTPUT")
+    ]
+
+
+def quantize(path: Path, out: Path, entries: list[dict[str, JSON]], ranges: Mapping[str, Range]) -> None:
+    """Write ``path`` quantized by the recipe ``entries`` to ``out``.
+
+    Args:
+        ranges: of every activation that a static entry needs.
+
+    Raises:
+        ModelError: the quantizer cannot do it.
+    """
+    quantizer = vendor.quantizer("quantizer")
+    with vendor.quiet(), vendor.as_model_errors("ai-edge-quantizer cannot quantize this model"):
+        job = quantizer.Quantizer(str(path), entries)
+        made = job.quantize(
+            dict(quantizer_ranges(ranges)) if job.need_calibration else None,
+            enable_progress_bar=False,
+            enable_progress_report=False,
+        ).quantized_model
+    if made is None:
+        raise ModelError("ai-edge-quantizer made no model")
+    write_file(out, bytes(made))
+
+
+def quantized_operators(graph: tflite.Graph) -> Counter[str]:
+    """The operators whose weights are stored in fewer than 32 bits, by kind."""
+    narrow = {"INT8", "INT4", "INT2", "int8", "FLOAT16", "float16"}
+    restored = {
+        operator.outputs[0]
+        for operator in graph.operators
+        if operator.kind == "DEQUANTIZE" and any(graph.tensors[name].dtype in narrow for name in operator.constants)
+    }
+    return Counter(
+        operator.kind
+        for operator in graph.operators
+        if operator.kind not in ("DEQUANTIZE", "QUANTIZE")
+        and (any(graph.tensors[name].dtype in narrow for name in operator.constants) or not restored.isdisjoint(operator.inputs))
+    )
