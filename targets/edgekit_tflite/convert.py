@@ -17,6 +17,8 @@ from edgekit.state import work_folder
 from edgekit.types import JSON, Artifact, BuildData, NodeId, TensorMap, TensorSpec, sha256_file
 
 from . import graph as tflite_graph
+from .convert_names import rename, safe_names
+from .convert_products import products_as_gemm
 from .convert_shapes import fixed_feeds, pin, why_not_fixed
 
 if TYPE_CHECKING:
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
     from edgekit.model import Model
 
 TOOLCHAIN = "onnx2tf"
-FORMAT = 1  # of what is kept; another one converts anew
 ENTRY = "model.tflite"
 TENSORS = "tensors.json"
 #: Feeds that a conversion is compared on.
@@ -88,9 +89,9 @@ def convert(model: Model, data: BuildData | None = None) -> Converted:
     feeds = fixed_feeds(model.inputs, data.held_out if data is not None else None, n=PARITY_FEEDS)
     toolchain = get_toolchain(TOOLCHAIN)
     key = {
-        "format": f"edgekit-tflite-conversion/{FORMAT}",
+        "format": "edgekit-tflite-conversion/1",
         "toolchain": lock_sha256(toolchain),
-        "worker": sha256_file(_WORKER),
+        "code": {path.name: sha256_file(path) for path in sorted(_WORKER.parent.glob("convert*.py"))},
         "model": model.fingerprint,
         "shapes": {name: list(array.shape) for name, array in feeds[0].items()},
     }
@@ -102,6 +103,7 @@ def convert(model: Model, data: BuildData | None = None) -> Converted:
 
 def _convert(model: Model, feeds: Sequence[Mapping[str, JSON]], out: Path) -> Artifact:
     from edgekit.frontends import onnx_frontend
+    from edgekit.frontends.graph import node_id
     from edgekit.toolchain import get_toolchain
     from edgekit.toolchain_locks import lock_sha256
     from edgekit.toolchain_run import run
@@ -110,19 +112,22 @@ def _convert(model: Model, feeds: Sequence[Mapping[str, JSON]], out: Path) -> Ar
 
     toolchain = get_toolchain(TOOLCHAIN)
     fixed, seen = pin(onnx_frontend.read_raised(model), feeds)
+    nodes = [node_id(node) for node in fixed.graph.node]
+    part_of = products_as_gemm(fixed, seen[0])
     with work_folder() as work:
-        onnx_frontend.save(fixed, work / "model.onnx")  # the converter writes over its input: this is a copy
+        names = safe_names(fixed)
+        onnx_frontend.save(rename(fixed, names), work / "model.onnx")  # the converter writes over its input: this is a copy
         what = "onnx2tf cannot convert this model to TFLite"
         run(toolchain, _WORKER, ["convert"], work=work, what=what, hint="try another target, such as onnx")
         made = work / "model_float32.tflite"
         if not made.is_file():
             raise ModelError(what, why="it wrote no float32 file")
-        tensors = json.loads((work / "correspondence.json").read_text())
+        stored = json.loads((work / "correspondence.json").read_text())
+        tensors = {node: stored[names[name]] for node in nodes if names.get(name := part_of.get(node, node)) in stored}
         io = _describe(model, fixed, tflite_graph.read(made))
         difference = check(toolchain, _WORKER, work, fixed, io, feeds, seen, tensors)
         shutil.move(made, out / ENTRY)
-        nodes = {name for node in fixed.graph.node for name in node.output}
-        (out / TENSORS).write_text(json.dumps({name: tensor for name, tensor in tensors.items() if name in nodes}, sort_keys=True))
+        (out / TENSORS).write_text(json.dumps(tensors))
     return Artifact(
         files={name: sha256_file(out / name) for name in (ENTRY, TENSORS)},
         entry=ENTRY,
