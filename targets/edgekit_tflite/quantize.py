@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 _NAMES = {"TRANSPOSE_CONV": "CONV_2D_TRANSPOSE"}
 #: Products have kernels with one scale a column only where the weights are the second input of a FULLY_CONNECTED.
 _ONE_SCALE = frozenset({"BATCH_MATMUL"})
-WEIGHT_ALGORITHMS = ("min_max_uniform_quantize", "OCTAV", "MSE")
 
 
 def weight_config(bits: int, kind: str, block_size: int = 0) -> dict[str, JSON]:
@@ -79,7 +78,7 @@ def recipe(graph: tflite.Graph, operators: Sequence[int], config: Any, algorithm
     ]
 
 
-def integer_interface(graph: tflite.Graph) -> list[dict[str, JSON]]:
+def integer_interface() -> list[dict[str, JSON]]:
     """Entries that keep the model's inputs and outputs in int8 where the operators next to them compute in it."""
     return [
         {"regex": ".*", "operation": name, "algorithm_key": "min_max_uniform_quantize", "op_config": static_config(name)}
