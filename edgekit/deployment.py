@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from . import metering, search
+from . import metering, search, toolchain
 from .baseline import BASELINE_KEY, compare_with_baseline, view_baseline
 from .building import Built, build, tool_versions
 from .connections import sessions_of
@@ -92,7 +92,10 @@ def execute(run: Run, started: float, progress: Progress) -> Outcome:
     """
     request, progress = run.request, WithinStep(progress)
     budget = search.Budget(request.budget_s)
-    built, refused = search.build_all(run.model, run.planned, run.data, threads=request.threads, budget=budget, progress=progress)
+    with toolchain.policy(timeout_s=run.timeouts.toolchain_s, progress=progress):
+        built, refused = search.build_all(
+            run.model, run.planned, run.data, threads=request.threads, budget=budget, progress=progress
+        )
     reference = _reference(run, reference_plan(run.model, Site(run.profile, run.facts)), built)
     baseline = None
     if run.original is not None:
@@ -140,7 +143,15 @@ def execute(run: Run, started: float, progress: Progress) -> Outcome:
     timed_here = session.is_remote and request.eval_on == "host"
     steps, where_timed = with_place_of_timing(trail.steps, run.device.name) if timed_here else (tuple(trail.steps), ())
     no_evidence = timing_remark(run.device.name, run.facts) if measurements else ()
-    warnings = (*no_evidence, *differing, *_warnings(choice), *metered.warnings, *where_timed, *no_golden, *(ranges["warnings"] if ranges else ()))
+    warnings = (
+        *no_evidence,
+        *differing,
+        *_warnings(choice),
+        *metered.warnings,
+        *where_timed,
+        *no_golden,
+        *(ranges["warnings"] if ranges else ()),
+    )
     report = _report(run, choice, beside_baseline, n_compared, warnings, shapes, started)
     calibration = {**report.calibration, "ranges": ranges} if report.calibration and ranges else report.calibration
     report = replace(report, trail=steps, calibration=calibration)

@@ -16,7 +16,7 @@ import shutil
 import stat
 from collections.abc import Iterator
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -28,8 +28,21 @@ from .toolchain_install import install
 from .toolchain_locks import Toolchain, get_toolchain, lock_sha256, toolchains
 from .values import canonical
 
-__all__ = ["Environment", "Policy", "Status", "Toolchain", "ensure", "get_toolchain", "policy", "remove", "status", "toolchains"]
+__all__ = [
+    "OFFLINE",
+    "Environment",
+    "Status",
+    "Toolchain",
+    "ensure",
+    "get_toolchain",
+    "is_offline",
+    "policy",
+    "remove",
+    "status",
+    "toolchains",
+]
 
+OFFLINE = "EDGEKIT_OFFLINE"
 _log = logging.getLogger(__name__)
 _MARKER = "toolchain.json"
 _LOCKS = ".locks"
@@ -38,9 +51,8 @@ State = Literal["installed", "not installed", "damaged", "no lock"]
 
 @dataclass(frozen=True)
 class Policy:
-    """How a run makes toolchains: not at all when ``offline`` (or with ``EDGEKIT_OFFLINE`` set), at most ``timeout_s`` long."""
+    """How long making a toolchain may take, and who is told how far it is."""
 
-    offline: bool = False
     timeout_s: float = 900.0
     progress: Progress = Silent()  # noqa: RUF009 - it has no state
 
@@ -72,14 +84,18 @@ _policy: ContextVar[Policy] = ContextVar("edgekit toolchain policy", default=Pol
 
 
 @contextlib.contextmanager
-def policy(*, offline: bool | None = None, timeout_s: float | None = None, progress: Progress | None = None) -> Iterator[None]:
-    """What is given holds for every toolchain that is wanted while the block runs; what is not stays as it was."""
-    given = {"offline": offline, "timeout_s": timeout_s, "progress": progress}
-    token = _policy.set(replace(_policy.get(), **{name: value for name, value in given.items() if value is not None}))  # type: ignore[arg-type]
+def policy(*, timeout_s: float, progress: Progress) -> Iterator[None]:
+    """Holds for every toolchain that this thread wants while the block runs."""
+    token = _policy.set(Policy(timeout_s, progress))
     try:
         yield
     finally:
         _policy.reset(token)
+
+
+def is_offline() -> bool:
+    """Whether the user said that nothing is to be fetched: ``--offline``, or the variable EDGEKIT_OFFLINE."""
+    return os.environ.get(OFFLINE, "") not in ("", "0")
 
 
 @contextlib.contextmanager
@@ -87,7 +103,7 @@ def ensure(toolchain: Toolchain) -> Iterator[Environment]:
     """The toolchain, made if it is not there or not whole; nobody removes it while the block runs.
 
     Raises:
-        DependencyError: there is none for this Python and platform; it is not there and making it is refused (``offline``); or it
+        DependencyError: there is none for this Python and platform; it is not there and making it is refused (``--offline``); or it
             cannot be made: says why.
         OutputError: the cache cannot be written.
     """
@@ -129,7 +145,7 @@ def status(toolchain: Toolchain) -> Status:
 
 def _make(toolchain: Toolchain, place: Path, lock: Path) -> None:
     wanted = _policy.get()
-    if wanted.offline or os.environ.get("EDGEKIT_OFFLINE"):
+    if is_offline():
         raise DependencyError(
             f"the toolchain {toolchain.name} is not installed",
             why=f"it {toolchain.about}; making it needs the package index, and this run is to stay offline",

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from .common import become_verbose, common_options, examples, is_verbose, json_wanted, print_json
-from .request_options import ALLOW_CODE, MODEL, TRUST_MODEL, gather, request_options
+from .request_options import ALLOW_CODE, MODEL, OFFLINE, TRUST_MODEL, gather, request_options
 
 
 @click.command(
@@ -21,6 +21,7 @@ from .request_options import ALLOW_CODE, MODEL, TRUST_MODEL, gather, request_opt
 @MODEL
 @request_options("target", "device", "calib", "shape", "threads", "energy", "grid_intensity", "embodied")
 @ALLOW_CODE
+@OFFLINE
 @TRUST_MODEL
 @common_options
 @click.pass_context
