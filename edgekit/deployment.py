@@ -24,6 +24,7 @@ from .refinement import Workshop, refine_all
 from .schemes import NEEDS_CALIBRATION
 from .sparing import spare_all
 from .state import work_folder
+from .targets import ONNX_FORMATS
 from .types import (
     JSON,
     Array,
@@ -173,6 +174,8 @@ def _calibration_report(run: Run, built: Mapping[str, Built]) -> dict[str, JSON]
     from .quantize.check import check_calibration
     from .quantize.placement import calibrated_tensors
 
+    if run.model.format not in ONNX_FORMATS:
+        return None  # the engine that would look at the ranges works on ONNX
     if run.data is None or not any(isinstance(item.planned.candidate.scheme, NEEDS_CALIBRATION) for item in built.values()):
         return None
     return check_calibration(run.model, run.data, calibrated_tensors(onnx_frontend.read_raised(run.model).graph))

@@ -42,7 +42,8 @@ class Converted:
         path: the file.
         io: how the model's inputs and outputs appear in it.
         operators: {NodeId: the positions of the operators (of ``graph.read(path).operators``) that compute it}. Two nodes that
-            became one operator (a convolution and its activation) both name it; a node that vanished has none.
+            became one operator (a convolution and its activation) both name it; a node that vanished has none. In a model that is
+            a ``.tflite`` the NodeId is the name of an operator's first output.
         difference: from ONNX Runtime, the largest, as a fraction of the output's largest magnitude.
         provenance: the converter and its version, the toolchain's lock.
     """
@@ -58,6 +59,8 @@ def refuse(model: Model) -> str:
     """Why the model cannot be converted, as far as its operators tell; empty where it may. Cheap."""
     from edgekit.frontends import onnx_frontend
 
+    if model.format == "tflite":
+        return ""
     try:
         return why_not_fixed(onnx_frontend.read_raised(model))
     except ModelError as problem:
@@ -65,7 +68,7 @@ def refuse(model: Model) -> str:
 
 
 def convert(model: Model, data: BuildData | None = None) -> Converted:
-    """The model as a float ``.tflite``, from the cache or converted and compared.
+    """The model as a float ``.tflite``: as it is where it is one, otherwise from the cache, or converted and compared.
 
     Free sizes become those of the samples; without samples only a free batch may be left, and becomes 1.
 
@@ -79,6 +82,8 @@ def convert(model: Model, data: BuildData | None = None) -> Converted:
     from edgekit.toolchain import get_toolchain
     from edgekit.toolchain_locks import lock_sha256
 
+    if model.format == "tflite":
+        return _as_it_is(model)
     why = refuse(model)
     if why:
         raise ModelError(
@@ -99,6 +104,16 @@ def convert(model: Model, data: BuildData | None = None) -> Converted:
     tensors = json.loads((folder / TENSORS).read_text())
     found = artifact.provenance
     return Converted(folder / ENTRY, artifact.io, _operators(folder / ENTRY, tensors), found["difference"], found)
+
+
+def _as_it_is(model: Model) -> Converted:
+    graph = tflite_graph.read(model.path)
+    io = (
+        *(TensorMap("input", spec, spec) for spec in model.inputs),
+        *(TensorMap("output", spec, spec) for spec in model.outputs),
+    )
+    operators = {operator.outputs[0]: (index,) for index, operator in enumerate(graph.operators) if operator.outputs}
+    return Converted(model.path, io, operators, 0.0, {"converter": None})
 
 
 def _convert(model: Model, feeds: Sequence[Mapping[str, JSON]], out: Path) -> Artifact:

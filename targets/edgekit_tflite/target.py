@@ -18,6 +18,7 @@ from .worth import COMPRESSION_WORTH
 if TYPE_CHECKING:
     from edgekit.model import Model
     from edgekit.quantize.types import Sparable
+    from edgekit.targets import FileFacts
 
     from .convert import Converted
 
@@ -34,7 +35,14 @@ class TFLiteTarget:
     name = "tflite"
     version = "1"
     supports_keep_float = True
+    formats = ("tflite",)
     compression_worth = COMPRESSION_WORTH
+
+    def read_file(self, path: Path) -> FileFacts:
+        """See :class:`edgekit.targets.Reading`."""
+        from .model_file import read_file
+
+        return read_file(path)
 
     def candidates(self, model: Model, site: Site) -> Sequence[Candidate]:
         """Float first, as everything is compared with it; then what usually wins among convolutions or among matrix products.
@@ -126,7 +134,9 @@ class TFLiteTarget:
         made = graph.read(out / ENTRY)
         quantized = quantized_operators(made)
         if not quantized and not candidate.keep_float and not isinstance(candidate.scheme, FULL_PRECISION):
-            raise ModelError(f"{candidate.scheme.slug} changed nothing", why="the quantizer left every operator of this model in float")
+            raise ModelError(
+                f"{candidate.scheme.slug} changed nothing", why="the quantizer left every operator of this model in float"
+            )
         io = build.described(_original(model, converted.io), made)
         build.check(out / ENTRY, io, single)
         return Artifact(
