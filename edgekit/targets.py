@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .quantize.types import Sparable
 
 GROUP = "edgekit.targets"
-REFERENCE = "onnx"  # ONNX Runtime float32 is what every speed and quality is compared with
+REFERENCE = "onnx"  # ONNX Runtime float32 is what every speed and quality of an ONNX model is compared with
 
 
 @runtime_checkable

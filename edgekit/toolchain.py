@@ -198,7 +198,9 @@ def _listing(folder: Path) -> tuple[str, int]:
 
 
 def _root() -> Path:
-    return private_dir(cache_dir() / "toolchains").resolve()
+    """``EDGEKIT_TOOLCHAINS`` names another folder: for machines that clear their caches, or share nothing else between runs."""
+    elsewhere = os.environ.get("EDGEKIT_TOOLCHAINS")
+    return private_dir(Path(elsewhere) if elsewhere else cache_dir() / "toolchains").resolve()
 
 
 def _lock(root: Path, name: str) -> Path:

@@ -17,6 +17,11 @@ from edgekit.toolchain_locks import Toolchain, lock_sha256, read_toolchain
 from edgekit.toolchain_run import Limits, run
 
 
+@pytest.fixture(autouse=True)
+def _own_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("EDGEKIT_TOOLCHAINS")
+
+
 @pytest.fixture
 def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Toolchain:
     return tiny_toolchain(tmp_path / "tiny-toolchain", monkeypatch)

@@ -31,6 +31,7 @@ ENTRY = "model.tflite"
 TENSORS = "tensors.json"
 #: Feeds that a conversion is compared on.
 PARITY_FEEDS = 4
+_failures: dict[str, ModelError] = {}  # of this process: every candidate asks for the same conversion
 _WORKER = Path(__file__).with_name("convert_worker.py")
 
 
@@ -81,6 +82,7 @@ def convert(model: Model, data: BuildData | None = None) -> Converted:
     from edgekit.cache import get_or_build
     from edgekit.toolchain import get_toolchain
     from edgekit.toolchain_locks import lock_sha256
+    from edgekit.values import sha256_json
 
     if model.format == "tflite":
         return _as_it_is(model)
@@ -100,7 +102,14 @@ def convert(model: Model, data: BuildData | None = None) -> Converted:
         "model": model.fingerprint,
         "shapes": {name: list(array.shape) for name, array in feeds[0].items()},
     }
-    artifact, folder, _ = get_or_build(key, lambda out: _convert(model, feeds, out))
+    name = sha256_json(key)
+    if name in _failures:
+        raise _failures[name]
+    try:
+        artifact, folder, _ = get_or_build(key, lambda out: _convert(model, feeds, out))
+    except ModelError as problem:
+        _failures[name] = problem
+        raise
     tensors = json.loads((folder / TENSORS).read_text())
     found = artifact.provenance
     return Converted(folder / ENTRY, artifact.io, _operators(folder / ENTRY, tensors), found["difference"], found)
@@ -127,7 +136,7 @@ def _convert(model: Model, feeds: Sequence[Mapping[str, JSON]], out: Path) -> Ar
 
     toolchain = get_toolchain(TOOLCHAIN)
     fixed, seen = pin(onnx_frontend.read_raised(model), feeds)
-    nodes = [node_id(node) for node in fixed.graph.node]
+    kinds = {node_id(node): node.op_type for node in fixed.graph.node}
     part_of = products_as_gemm(fixed, seen[0])
     with work_folder() as work:
         names = safe_names(fixed)
@@ -138,9 +147,10 @@ def _convert(model: Model, feeds: Sequence[Mapping[str, JSON]], out: Path) -> Ar
         if not made.is_file():
             raise ModelError(what, why="it wrote no float32 file")
         stored = json.loads((work / "correspondence.json").read_text())
-        tensors = {node: stored[names[name]] for node in nodes if names.get(name := part_of.get(node, node)) in stored}
+        tensors = {node: stored[names[name]] for node in kinds if names.get(name := part_of.get(node, node)) in stored}
+        _refuse_custom(made, tensors, kinds)
         io = _describe(model, fixed, tflite_graph.read(made))
-        difference = check(toolchain, _WORKER, work, fixed, io, feeds, seen, tensors)
+        difference = check(toolchain, _WORKER, work, fixed, io, feeds, seen, tensors, kinds)
         shutil.move(made, out / ENTRY)
         (out / TENSORS).write_text(json.dumps(tensors))
     return Artifact(
@@ -153,6 +163,19 @@ def _convert(model: Model, feeds: Sequence[Mapping[str, JSON]], out: Path) -> Ar
             "difference": difference,
         },
     )
+
+
+def _refuse_custom(made: Path, tensors: Mapping[NodeId, str], kinds: Mapping[NodeId, str]) -> None:
+    """Where TFLite has no operator, the converter writes a name of its own that no runtime knows."""
+    operators = tflite_graph.read(made).operators
+    unknown = {name for operator in operators if operator.kind == "CUSTOM" for name in operator.outputs}
+    if unknown:
+        named = sorted({kinds[node] for node, tensor in tensors.items() if tensor in unknown})
+        raise ModelError(
+            f"TFLite has no operator for some of this model: {', '.join(named) or 'unknown ones'}",
+            why="what the converter writes in their place runs nowhere",
+            hint="export the model without them, or use another target, such as onnx",
+        )
 
 
 def _describe(model: Model, fixed: onnx.ModelProto, made: tflite_graph.Graph) -> tuple[TensorMap, ...]:

@@ -35,12 +35,14 @@ def check(
     feeds: Sequence[Feed],
     seen: Sequence[Mapping[str, Array]],
     tensors: Mapping[NodeId, str],
+    kinds: Mapping[NodeId, str],
 ) -> float:
     """Run the conversion that lies in ``work`` on ``feeds``.
 
     Args:
         seen: what ONNX Runtime gave for each feed, for every tensor.
         tensors: {NodeId: the tensor of the conversion that holds its value}.
+        kinds: {NodeId: type of operator}, in the order of the model.
 
     Returns:
         The largest difference, as a fraction of the output's largest magnitude.
@@ -71,7 +73,7 @@ def check(
                     worst, where = difference, name
     if worst <= TOLERANCE:
         return worst
-    first = _first_difference(toolchain, worker, work, fixed, seen[0], tensors)
+    first = _first_difference(toolchain, worker, work, seen[0], tensors, kinds)
     raise ModelError(
         "the conversion to TFLite does not say what the model says",
         why=f"output {where!r} differs by {worst:.2g} of its largest value; {first}",
@@ -80,7 +82,12 @@ def check(
 
 
 def _first_difference(
-    toolchain: Toolchain, worker: Path, work: Path, fixed: onnx.ModelProto, seen: Mapping[str, Array], tensors: Mapping[NodeId, str]
+    toolchain: Toolchain,
+    worker: Path,
+    work: Path,
+    seen: Mapping[str, Array],
+    tensors: Mapping[NodeId, str],
+    kinds: Mapping[NodeId, str],
 ) -> str:
     """Says which tensor differs first, in the order of the model."""
     from edgekit.toolchain_run import run
@@ -90,19 +97,15 @@ def _first_difference(
     run(toolchain, worker, ["run", "inner.json"], work=work, what="LiteRT cannot run what was converted tensor by tensor")
     with np.load(work / "inner.npz", allow_pickle=False) as values:
         found = {tensor: values[str(position)] for tensor, position in made.items() if str(position) in values.files}
-    for node in fixed.graph.node:
-        for name in node.output:
-            if tensors.get(name) not in found:
-                continue
-            # Nodes that became one operator share a tensor, which holds the value of one of them.
-            sharing = [other for other, tensor in tensors.items() if tensor == tensors[name]]
-            compared = [_difference_in_any_layout(found[tensors[name]], np.asarray(seen[other])) for other in sharing]
-            difference = min((each for each in compared if each is not None), default=0.0)
-            if difference > _FIRST_OVER:
-                operator = node.op_type
-                return (
-                    f"the first tensor that differs is {name!r}, which {operator} makes: by {difference:.2g} of its largest value"
-                )
+    for name, operator in kinds.items():
+        if tensors.get(name) not in found:
+            continue
+        # Nodes that became one operator share a tensor, which holds the value of one of them.
+        sharing = [other for other, tensor in tensors.items() if tensor == tensors[name]]
+        compared = [_difference_in_any_layout(found[tensors[name]], np.asarray(seen[other])) for other in sharing]
+        difference = min((each for each in compared if each is not None), default=0.0)
+        if difference > _FIRST_OVER:
+            return f"the first tensor that differs is {name!r}, which {operator} makes: by {difference:.2g} of its largest value"
     return "with LiteRT's plain kernels every inner tensor is equal"
 
 
