@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -50,9 +49,6 @@ def write(
         ModelError: nothing can be quantized, or the quantizer fails.
     """
     recipe = recipe_of(tflite.read(path), candidate, kept)
-    if not recipe.entries:
-        shutil.copyfile(path, out)
-        return
     ranges = {}
     if recipe.calibrated:
         if data is None:
@@ -99,7 +95,8 @@ def _static(graph: tflite.Graph, kept: Collection[int], weights: str, *, element
 
 def _blocks(graph: tflite.Graph, kept: Collection[int], block_size: int) -> list[dict[str, JSON]]:
     """4 bits in blocks along the inputs where a product's size is a multiple of the block, 8 bits in all other weights."""
-    blocked, others = [], []
+    blocked: list[int] = []
+    others: list[int] = []
     for index in placement.weighted_operators(graph, WITH_WEIGHTS, kept):
         operator = graph.operators[index]
         shapes = [graph.tensors[name].shape for name in operator.constants if len(graph.tensors[name].shape) == 2]
@@ -129,7 +126,9 @@ def check(path: Path, io: Sequence[TensorMap], data: BuildData | None) -> None:
 
     found: Any = vendor.interpreter(path)
     graph = tflite.read(path)
-    feed: dict[str, Any] = {tensor.artifact.name: np.zeros(tensor.artifact.shape, tensor.artifact.dtype) for tensor in io if tensor.role == "input"}
+    feed: dict[str, Any] = {
+        tensor.artifact.name: np.zeros(tensor.artifact.shape, tensor.artifact.dtype) for tensor in io if tensor.role == "input"
+    }
     if data is not None:
         feed = to_artifact(next(iter(data.fit)), io)
     by_name = {details["name"]: details["index"] for details in found.get_input_details()}

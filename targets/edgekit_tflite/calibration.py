@@ -30,7 +30,9 @@ FIRST_LOOK = 16  # feeds before which ``until_stable`` does not stop; it looks a
 _MOST_THREADS = 4
 
 
-def ranges_of(path: Path, io: Sequence[TensorMap], data: BuildData, tensors: Sequence[str], method: RangeMethod) -> dict[str, Range]:
+def ranges_of(
+    path: Path, io: Sequence[TensorMap], data: BuildData, tensors: Sequence[str], method: RangeMethod
+) -> dict[str, Range]:
     """What each of ``tensors`` of the float model ``path`` spans in int8.
 
     Args:

@@ -77,7 +77,9 @@ def _count(graph: onnx.GraphProto) -> Content:
 
 
 def _count_tflite(graph: tflite.Graph) -> Content:
-    sizes = {t.name: math.prod(t.shape) for t in graph.tensors.values() if t.is_constant and t.dtype == "float32" and len(t.shape) > 1}
+    sizes = {
+        t.name: math.prod(t.shape) for t in graph.tensors.values() if t.is_constant and t.dtype == "float32" and len(t.shape) > 1
+    }
     return _content([
         (_OF_TFLITE[operator.kind], max(sizes[name] for name in operator.constants if name in sizes))
         for operator in graph.operators

@@ -1,7 +1,7 @@
 """Device side: runs a ``.tflite`` model on the CPU.
 
-A guest file: it is copied to the device on its own, imports only the standard library, numpy and a TensorFlow Lite runtime, and keeps
-to Python 3.8. The runtime is whichever of ``ai_edge_litert``, ``tflite_runtime`` and TensorFlow's own is there, in this order.
+A guest file: it is copied to the device on its own, imports only the standard library, numpy and a TensorFlow Lite runtime, and
+keeps to Python 3.8. The runtime is the first that is there of ``ai_edge_litert``, ``tflite_runtime`` and TensorFlow's own.
 """
 
 from __future__ import annotations
@@ -142,8 +142,8 @@ class Session:
 def read_profile(text: str) -> list[dict[str, Any]]:
     """The operators in what ``benchmark_model --enable_op_profiling=true`` prints, slowest first; empty where it has no such table.
 
-    The tool prints the table of the initialization first, then that of the runs; the last one in run order counts. Columns are found
-    by their headings: older releases have a column [start] and call the first one [node type] too, newer ones left [start] out.
+    The tool prints the table of the initialization first, then that of the runs; the last one in run order counts. Columns are
+    found by their headings: older releases have one more, [start].
     """
     rows: dict[str, dict[str, Any]] = {}
     columns: list[str] = []
@@ -226,7 +226,7 @@ def _tensors(interpreter: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """{name: details} of the inputs and of the outputs: by the names of the model's signature where it has one, else by tensor."""
     inputs = {details["name"]: details for details in interpreter.get_input_details()}
     outputs = {details["name"]: details for details in interpreter.get_output_details()}
-    signatures = getattr(interpreter, "get_signature_list", dict)()
+    signatures: Any = getattr(interpreter, "get_signature_list", dict)()
     if len(signatures) != 1:
         return inputs, outputs
     by_index = {details["index"]: details for details in (*inputs.values(), *outputs.values())}
@@ -240,7 +240,7 @@ def _by_name(described: dict[str, Any], by_index: dict[int, Any]) -> dict[str, A
 
 def _is_delegated(interpreter: Any) -> bool:
     """Whether the default delegate (XNNPACK) computes at least a part of the model."""
-    operators = getattr(interpreter, "_get_ops_details", list)()
+    operators: Any = getattr(interpreter, "_get_ops_details", list)()
     return any(str(operator.get("op_name", "")).upper() == "DELEGATE" for operator in operators)
 
 

@@ -108,17 +108,17 @@ def _graph(model: Any, schema: Any) -> Graph:
             )
         )
     signatures = model.signatureDefs or []
+    key = None
     if len(signatures) == 1:
-        named = [{_text(entry.name): tensors[entry.tensorIndex] for entry in side} for side in (signatures[0].inputs, signatures[0].outputs)]
+        key = _text(signatures[0].signatureKey)
+        inputs, outputs = (
+            {_text(entry.name): tensors[entry.tensorIndex] for entry in side}
+            for side in (signatures[0].inputs, signatures[0].outputs)
+        )
     else:
-        named = [{tensors[index].name: tensors[index] for index in side} for side in (main.inputs, main.outputs)]
-    return Graph(
-        tuple(operators),
-        {tensor.name: tensor for tensor in tensors},
-        *named,
-        _text(signatures[0].signatureKey) if len(signatures) == 1 else None,
-        len(model.subgraphs),
-    )
+        inputs, outputs = ({tensors[index].name: tensors[index] for index in side} for side in (main.inputs, main.outputs))
+    by_name = {tensor.name: tensor for tensor in tensors}
+    return Graph(tuple(operators), by_name, inputs, outputs, key, len(model.subgraphs))
 
 
 def _tensor(tensor: Any, buffers: Any, types: dict[int, str]) -> Tensor:

@@ -1,4 +1,4 @@
-"""Which node of the normalised ONNX an operator of the converted ``.tflite`` computes, and which operators a node keeps in float."""
+"""Which node of the normalised ONNX an operator of the converted ``.tflite`` computes, and what a node keeps in float."""
 
 from __future__ import annotations
 
@@ -40,7 +40,9 @@ def owners(graph: Graph, operators: Mapping[NodeId, tuple[int, ...]]) -> tuple[f
             readers[name].append(index)
     for index in reversed(range(len(found))):  # operators are in topological order
         if not found[index]:
-            found[index] = frozenset().union(*(found[reader] for name in graph.operators[index].outputs for reader in readers[name]))
+            found[index] = frozenset().union(
+                *(found[reader] for name in graph.operators[index].outputs for reader in readers[name])
+            )
     for index, operator in enumerate(graph.operators):
         if not found[index]:
             found[index] = frozenset().union(*(found[makers[name]] for name in operator.inputs if name in makers))

@@ -30,9 +30,7 @@ def read_options(candidate: Candidate) -> dict[str, Any]:
     known = _known(candidate.scheme)
     for name, value in candidate.build_options.items():
         if name not in known:
-            raise ModelError(
-                f"{candidate.scheme.slug} has no build option {name!r}", hint=f"known: {', '.join(known) or 'none'}"
-            )
+            raise ModelError(f"{candidate.scheme.slug} has no build option {name!r}", hint=f"known: {', '.join(known) or 'none'}")
         if value not in known[name] or type(value) is not type(known[name][0]):
             allowed = ", ".join(str(each) for each in known[name])
             raise ModelError(f"the build option {name!r} of {candidate.scheme.slug} is {value!r}", hint=f"one of {allowed}")

@@ -25,7 +25,9 @@ MOVES = frozenset({
     "GATHER_ND", "RELU", "RESIZE_NEAREST_NEIGHBOR", "SPACE_TO_DEPTH", "AVERAGE_POOL_2D",
 })  # fmt: skip
 #: Operators that compute element by element or take means, and can do so in int8.
-ELEMENTWISE = frozenset({"ADD", "SUB", "MUL", "MEAN", "LOGISTIC", "TANH", "HARD_SWISH", "GELU", "MAXIMUM", "RESIZE_BILINEAR", "SUM"})
+ELEMENTWISE = frozenset(
+    {"ADD", "SUB", "MUL", "MEAN", "LOGISTIC", "TANH", "HARD_SWISH", "GELU", "MAXIMUM", "RESIZE_BILINEAR", "SUM"}
+)
 
 
 def static_operators(graph: Graph, kept: Collection[int], *, elementwise: bool) -> list[int]:

@@ -6,6 +6,7 @@ are chosen first (:mod:`.placement`), each is named exactly, and what came of it
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -87,7 +88,7 @@ def integer_interface() -> list[dict[str, JSON]]:
 
 
 def quantize(path: Path, out: Path, entries: list[dict[str, JSON]], ranges: Mapping[str, Range]) -> None:
-    """Write ``path`` quantized by the recipe ``entries`` to ``out``.
+    """Write ``path`` quantized by the recipe ``entries`` to ``out``; as it is where there are none.
 
     Args:
         ranges: of every activation that a static entry needs.
@@ -95,6 +96,9 @@ def quantize(path: Path, out: Path, entries: list[dict[str, JSON]], ranges: Mapp
     Raises:
         ModelError: the quantizer cannot do it.
     """
+    if not entries:
+        write_file(out, _mended(path, path.read_bytes()))
+        return
     quantizer = vendor.quantizer("quantizer")
     with vendor.quiet(), vendor.as_model_errors("ai-edge-quantizer cannot quantize this model"):
         job = quantizer.Quantizer(str(path), entries)
@@ -105,7 +109,43 @@ def quantize(path: Path, out: Path, entries: list[dict[str, JSON]], ranges: Mapp
         ).quantized_model
     if made is None:
         raise ModelError("ai-edge-quantizer made no model")
-    write_file(out, bytes(made))
+    write_file(out, _mended(path, bytes(made)))
+
+
+def _mended(original: Path, made: bytes) -> bytes:
+    """``made`` with the signature that ``original`` has, of the tensors that are its inputs and outputs now, and no bytes twice.
+
+    The quantizer puts another tensor in an output's place where operators read that output too, and leaves the signature at the old
+    one: what it names is then no output, and cannot be read. And the converter writes a matrix anew for every node that reads it.
+    """
+    flatbuffers = vendor.litert("tools.flatbuffer_utils")
+    before, after = flatbuffers.read_model(str(original)), flatbuffers.convert_bytearray_to_object(bytearray(made))
+    for old, new in zip(before.signatureDefs or (), after.signatureDefs or (), strict=True):
+        was, now = before.subgraphs[old.subgraphIndex], after.subgraphs[new.subgraphIndex]
+        for entries, entries_now, tensors, tensors_now in (
+            (old.inputs, new.inputs, was.inputs, now.inputs),
+            (old.outputs, new.outputs, was.outputs, now.outputs),
+        ):
+            for entry, entry_now in zip(entries, entries_now, strict=True):
+                entry_now.tensorIndex = int(tensors_now[list(tensors).index(entry.tensorIndex)])
+    _share_buffers(after)
+    return bytes(flatbuffers.convert_object_to_bytearray(after))
+
+
+def _share_buffers(model: Any) -> None:
+    """Let all tensors with the same bytes refer to one copy of them; the others become empty."""
+    first: dict[bytes, int] = {}
+    same: dict[int, int] = {}
+    for index, buffer in enumerate(model.buffers):
+        if buffer.data is not None and len(buffer.data):
+            same[index] = first.setdefault(hashlib.sha256(bytes(buffer.data)).digest(), index)
+    used = {entry.buffer for entry in model.metadata or ()}
+    for subgraph in model.subgraphs:
+        for tensor in subgraph.tensors:
+            tensor.buffer = same.get(tensor.buffer, tensor.buffer)
+            used.add(tensor.buffer)
+    for index in set(same) - used:
+        model.buffers[index].data = None
 
 
 def quantized_operators(graph: tflite.Graph) -> Counter[str]:

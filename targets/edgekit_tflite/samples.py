@@ -86,4 +86,4 @@ class _Single:
         return self._length
 
     def _size(self, feed: Feed) -> int:
-        return min(feed[name].shape[axis] for name, axis in self._axes.items() if name in feed)
+        return min(int(feed[name].shape[axis]) for name, axis in self._axes.items() if name in feed)

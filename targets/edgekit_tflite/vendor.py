@@ -1,6 +1,7 @@
 """LiteRT and ai-edge-quantizer, loaded on first use: quiet, and with errors of edgekit's own.
 
-The quantizer was renamed to litert-quantizer after 0.10; whichever is installed is used. Neither package needs TensorFlow or PyTorch.
+The quantizer was renamed to litert-quantizer after 0.10; whichever is installed is used. Neither package needs TensorFlow or
+PyTorch.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 COMPRESSION_WORTH = {
-    "unstructured-sparsity": "no speed-up in LiteRT on CPU at 50, 70 or 90 % zeros, in 1x1 convolutions neither (measured); only the "
-    "download shrinks",
+    "unstructured-sparsity": "no speed-up in LiteRT on CPU at 50, 70 or 90 % zeros, in 1x1 convolutions neither (measured); only "
+    "the download shrinks",
     "2:4-sparsity": "no speed-up in LiteRT on CPU; it needs an accelerator with 2:4 sparse units",
     "masked-structured": "not faster until the zero channels are removed from the graph, with kept counts rounded up to 16",
     "factorized": "gains in float; under dynamic int8 the gain mostly vanished",
