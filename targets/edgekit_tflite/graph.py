@@ -111,14 +111,12 @@ def _graph(model: Any, schema: Any) -> Graph:
     key = None
     if len(signatures) == 1:
         key = _text(signatures[0].signatureKey)
-        inputs, outputs = (
-            {_text(entry.name): tensors[entry.tensorIndex] for entry in side}
-            for side in (signatures[0].inputs, signatures[0].outputs)
-        )
+        sides = (signatures[0].inputs, signatures[0].outputs)
+        ends = [{_text(entry.name): tensors[entry.tensorIndex] for entry in side} for side in sides]
     else:
-        inputs, outputs = ({tensors[index].name: tensors[index] for index in side} for side in (main.inputs, main.outputs))
+        ends = [{tensors[index].name: tensors[index] for index in side} for side in (main.inputs, main.outputs)]
     by_name = {tensor.name: tensor for tensor in tensors}
-    return Graph(tuple(operators), by_name, inputs, outputs, key, len(model.subgraphs))
+    return Graph(tuple(operators), by_name, ends[0], ends[1], key, len(model.subgraphs))
 
 
 def _tensor(tensor: Any, buffers: Any, types: dict[int, str]) -> Tensor:
