@@ -57,7 +57,9 @@ def content_of(model: Model) -> Content:
     from edgekit.frontends import onnx_frontend
 
     if model.format == "tflite":
-        return _count_tflite(tflite.read(model.path))
+        from .convert import float_file
+
+        return _count_tflite(tflite.read(float_file(model)))
     try:
         graph = onnx_frontend.read_raised(model).graph
     except ModelError as problem:

@@ -32,6 +32,7 @@ TENSORS = "tensors.json"
 #: Feeds that a conversion is compared on.
 PARITY_FEEDS = 4
 _failures: dict[str, ModelError] = {}  # of this process: every candidate asks for the same conversion
+_as_they_are: set[str] = set()  # fingerprints of given files that need no rewriting
 _WORKER = Path(__file__).with_name("convert_worker.py")
 
 
@@ -115,14 +116,37 @@ def convert(model: Model, data: BuildData | None = None) -> Converted:
     return Converted(folder / ENTRY, artifact.io, _operators(folder / ENTRY, tensors), found["difference"], found)
 
 
+def float_file(model: Model) -> Path:
+    """Of a model that is a ``.tflite``: a file that quantizers can work on, with the same values; itself where it is one."""
+    from edgekit.cache import get_or_build
+
+    from .convert_given import plain
+
+    if model.quantized or model.fingerprint in _as_they_are:
+        return model.path
+
+    def write(out: Path) -> Artifact:
+        made = plain(model.path)
+        (out / ENTRY).write_bytes(made if made is not None else model.path.read_bytes())
+        return Artifact({ENTRY: sha256_file(out / ENTRY)}, ENTRY, (), provenance={"is_rewritten": made is not None})
+
+    code = sha256_file(Path(__file__).with_name("convert_given.py"))
+    artifact, folder, _ = get_or_build({"format": "edgekit-tflite-given/1", "code": code, "model": model.fingerprint}, write)
+    if not artifact.provenance["is_rewritten"]:
+        _as_they_are.add(model.fingerprint)
+        return model.path
+    return folder / ENTRY
+
+
 def _as_it_is(model: Model) -> Converted:
-    graph = tflite_graph.read(model.path)
+    path = float_file(model)
+    graph = tflite_graph.read(path)
     io = (
         *(TensorMap("input", spec, spec) for spec in model.inputs),
         *(TensorMap("output", spec, spec) for spec in model.outputs),
     )
     operators = {operator.outputs[0]: (index,) for index, operator in enumerate(graph.operators) if operator.outputs}
-    return Converted(model.path, io, operators, 0.0, {"converter": None})
+    return Converted(path, io, operators, 0.0, {"converter": None})
 
 
 def _convert(model: Model, feeds: Sequence[Mapping[str, JSON]], out: Path) -> Artifact:

@@ -39,11 +39,19 @@ def read_file(path: Path) -> FileFacts:
         inputs=_specs(graph.inputs, "input", path),
         outputs=_specs(graph.outputs, "output", path),
         version=VERSION,
-        quantized="integer tensors" if graph.is_quantized else None,
+        quantized=_quantized_by(graph),
         operators=Counter(operator.kind for operator in graph.operators),
         parameters=sum(math.prod(tensor.shape) for tensor in weights if tensor.shape and tensor.dtype not in _NO_PARAMETERS),
         weight_bytes=weight_bytes,
     )
+
+
+def _quantized_by(graph: tflite_graph.Graph) -> str | None:
+    """Weights that are stored as small integers, or activations that are computed in them. float16 weights are only smaller."""
+    if any(tensor.scale is not None and not tensor.is_constant for tensor in graph.tensors.values()):
+        return "integer tensors"
+    stored = (t for t in graph.tensors.values() if t.is_constant and len(t.shape) > 1)
+    return "integer weights" if any(tensor.dtype in ("int8", "uint8", "INT4", "INT2") for tensor in stored) else None
 
 
 def _check(path: Path) -> None:

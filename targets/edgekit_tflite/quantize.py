@@ -119,7 +119,7 @@ def _mended(original: Path, made: bytes) -> bytes:
     one: what it names is then no output, and cannot be read. And the converter writes a matrix anew for every node that reads it.
     """
     flatbuffers = vendor.litert("tools.flatbuffer_utils")
-    before, after = flatbuffers.read_model(str(original)), flatbuffers.convert_bytearray_to_object(bytearray(made))
+    before, after = flatbuffers.read_model(str(original)), flatbuffers.read_model_from_bytearray(bytearray(made))
     for old, new in zip(before.signatureDefs or (), after.signatureDefs or (), strict=True):
         was, now = before.subgraphs[old.subgraphIndex], after.subgraphs[new.subgraphIndex]
         for entries, entries_now, tensors, tensors_now in (

@@ -236,6 +236,69 @@ def test_what_is_in_a_tflite_file(given: Path) -> None:
     assert (found.macs, found.macs_reason) == (None, "not counted in .tflite files")
 
 
+def as_old_exporters_wrote(path: Path) -> bytes:
+    """The file with its largest weights as float16 behind a DEQUANTIZE, operators in the old field alone, and no signature."""
+    schema, flatbuffers = vendor.litert("schema_py_generated"), vendor.litert("tools.flatbuffer_utils")
+    model = flatbuffers.read_model(str(path))
+    (main,) = model.subgraphs
+    position = max(range(len(main.tensors)), key=lambda index: len(_bytes(model, main.tensors[index])))
+    weights = main.tensors[position]
+    half, code, operator = schema.TensorT(), schema.OperatorCodeT(), schema.OperatorT()
+    stored = schema.BufferT()
+    stored.data = np.frombuffer(np.frombuffer(_bytes(model, weights), "<f4").astype("<f2").tobytes(), np.uint8)
+    model.buffers += [stored, schema.BufferT()]
+    half.name, half.shape, half.type, half.buffer = b"half", weights.shape, schema.TensorType.FLOAT16, len(model.buffers) - 2
+    weights.buffer = len(model.buffers) - 1
+    main.tensors.append(half)
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.DEQUANTIZE
+    model.operatorCodes.append(code)
+    operator.opcodeIndex, operator.inputs, operator.outputs = len(model.operatorCodes) - 1, [len(main.tensors) - 1], [position]
+    main.operators.insert(0, operator)
+    for each in model.operatorCodes:
+        each.deprecatedBuiltinCode, each.builtinCode = each.builtinCode, 0
+    model.signatureDefs = None
+    return bytes(flatbuffers.convert_object_to_bytearray(model))
+
+
+def _bytes(model: Any, of: Any) -> bytes:
+    data = model.buffers[of.buffer].data
+    return b"" if data is None else bytes(data)
+
+
+def test_a_file_of_an_old_exporter_is_rewritten_for_quantizers_and_computes_the_same(given: Path, tmp_path: Path) -> None:
+    old = tmp_path / "old.tflite"
+    old.write_bytes(as_old_exporters_wrote(given))
+    model = load_model(old)
+    assert model.quantized is None, "float16 weights are only smaller"
+    made = convert.convert(model)
+    found = graph.read(made.path)
+    assert made.path != old
+    assert {t.dtype for t in found.tensors.values() if t.is_constant} == {"float32", "int32"}
+    assert [operator.kind for operator in found.operators] == [operator.kind for operator in graph.read(given).operators]
+    assert "half" not in found.tensors
+    assert made.path.stat().st_size < 1.02 * given.stat().st_size, "the halves are gone"
+    image = np.random.default_rng(0).random((1, 1, 28, 28), np.float32)
+    answers = []
+    for path in (old, made.path):
+        interpreter = vendor.interpreter(path)
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image)
+        interpreter.invoke()
+        answers.append(interpreter.get_tensor(interpreter.get_output_details()[0]["index"]))
+    assert np.array_equal(*answers)
+
+
+def test_integer_weights_make_a_file_quantized(given: Path, tmp_path: Path) -> None:
+    schema, flatbuffers = vendor.litert("schema_py_generated"), vendor.litert("tools.flatbuffer_utils")
+    model = flatbuffers.read_model(str(given))
+    weights = next(t for t in model.subgraphs[0].tensors if len(t.shape) == 2 and _bytes(model, t))
+    weights.type = schema.TensorType.INT8
+    path = tmp_path / "m.tflite"
+    path.write_bytes(bytes(flatbuffers.convert_object_to_bytearray(model)))
+    loaded = load_model(path)
+    assert loaded.quantized == "integer weights"
+    assert convert.convert(loaded).path == path, "what is quantized stays as it is"
+
+
 def test_damaged_files_are_refused_and_nothing_worse(given: Path, tmp_path: Path) -> None:
     data = given.read_bytes()
     random = np.random.default_rng(0)
