@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from .errors import EdgekitError
     from .frontends.torch_module import from_torch
     from .inspect import inspect_model
-    from .installation import install
+    from .installation import install, rollback
     from .model import load_model
     from .profiles import load_profiles
     from .profiling import profile, profile_fleet
@@ -62,6 +62,7 @@ _HOMES = {
     "profile_fleet": "profiling:profile_fleet",
     "read_bundle": "bundle:read_bundle",
     "registry": "targets:registry",
+    "rollback": "installation:rollback",
 }
 __all__ = [
     "DeployRequest",
@@ -86,6 +87,7 @@ __all__ = [
     "profile_fleet",
     "read_bundle",
     "registry",
+    "rollback",
 ]
 
 

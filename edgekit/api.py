@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .devices.inventory import Device
     from .devices.plan import Timeouts
     from .fleet import FleetReport
+    from .preparation import Run
 
 CalibrationSource = str | Path | Callable[[], Iterable[Feed]] | Iterable[Feed]
 EvaluationSource = str | Path | Callable[..., Any]
@@ -47,7 +48,8 @@ def deploy(
             :func:`edgekit.from_torch` returns.
         output: the bundle's folder; nothing is written without one.
         force: replace ``output`` even when it is not a bundle.
-        install: put the bundle in a versioned folder under this path, behind a ``current`` link. Needs ``output``.
+        install: put the bundle in a versioned folder under this path, behind a ``current`` link: on the device, if that is another
+            machine. Needs ``output``.
         calib: calibration feeds: a path or ``file.py:function`` as on the command line; or a function that yields dicts
             ``{input: array}`` (batch axis included) and is called afresh each pass; or a list of such dicts.
         eval: evaluation: a path or ``file.py:function``, or a function ``evaluate(predict)``.
@@ -91,6 +93,10 @@ def deploy(
         check_output(out, force=force)
     sources = Sources(*objects, allow_code=allow_code, trust_model=trust_model)
     run = prepare(request, sources, measure=measure, timeouts=timeouts or Timeouts(), progress=progress)
+    if install is not None and not run.device.transport.shares_files:
+        from .devices.install import check_path
+
+        check_path(str(install))
     planned = planned_report(run, started)
     if dry_run:
         return planned
@@ -103,7 +109,12 @@ def deploy(
     outcome = execute(run, started, progress)
     if outcome.winner is None:
         raise _nothing_met(outcome.report)
-    return outcome.report if out is None else _hand_over(outcome, out, install, force=force, progress=progress)
+    if out is None:
+        return outcome.report
+    report = _hand_over(outcome, out, force=force, progress=progress)
+    if install is not None:
+        _install(run, out, install, timeouts, progress)
+    return report
 
 
 def deploy_fleet(
@@ -180,7 +191,19 @@ def _request(
     return request, (objects[0], objects[1])
 
 
-def _hand_over(outcome: Outcome, output: Path, install: str | Path | None, *, force: bool, progress: Progress) -> DeployReport:
+def _install(run: Run, output: Path, path: str | Path, timeouts: Timeouts | None, progress: Progress) -> None:
+    """On the device, if that is another machine; otherwise here."""
+    from .installation import install as install_here
+    from .installation import install_on_device
+
+    if run.device.transport.shares_files:
+        install_here(output, Path(path))
+        return
+    there = install_on_device(output, run.device, str(path), timeouts=timeouts, progress=progress)
+    progress.note(f"installed on {run.device.name}: {there.current}" + ("" if there.changed else ", as it was already"))
+
+
+def _hand_over(outcome: Outcome, output: Path, *, force: bool, progress: Progress) -> DeployReport:
     from .bundle import write_bundle
 
     assert outcome.winner is not None
@@ -199,10 +222,6 @@ def _hand_over(outcome: Outcome, output: Path, install: str | Path | None, *, fo
         drawing=drawing,
         force=force,
     )
-    if install is not None:
-        from .installation import install as install_bundle
-
-        install_bundle(output, Path(install))
     return report
 
 

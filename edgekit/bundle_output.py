@@ -7,6 +7,7 @@ import itertools
 import os
 import secrets
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,10 +23,11 @@ def check_output(out: Path, *, force: bool = False) -> Path:
     """``out`` as an absolute path that may be written; call it before slow work.
 
     Raises:
-        OutputError: something stands there that is no bundle or that its manifest does not list (without ``force``), or that is
-            never ours to replace.
+        OutputError: nothing can be written beside it, or something stands there that is no bundle or that its manifest does not
+            list (without ``force``), or that is never ours to replace.
     """
     out = Path(os.path.realpath(out))
+    _require_writable(out)
     if not os.path.lexists(out):
         return out
     if not out.is_dir():
@@ -37,6 +39,13 @@ def check_output(out: Path, *, force: bool = False) -> Path:
     if not force:
         _refuse_foreign(out)
     return out
+
+
+def _require_writable(out: Path) -> None:
+    """A bundle is written at the end of a long search; that nothing can be is said before it."""
+    place = next((parent for parent in out.parents if os.path.lexists(parent)), out)
+    with writing(out):
+        Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=place)).rmdir()
 
 
 def _refuse_foreign(out: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from .devices.plan import Timeouts
 from .errors import UnknownNameError, UsageError
-from .request import CODE_FIELDS, OPTIONS, DeployRequest, is_code_reference, parse_request
+from .request import CODE_FIELDS, OPTIONS, DeployRequest, field_of, is_code_reference, option_of, parse_request
 
 FILE_NAME = "edgekit.toml"
 MAX_BYTES = 1 << 20
@@ -88,7 +88,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _deploy_section(table: Mapping[str, Any], path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    names = {("budget" if name == "budget_s" else name) for name in OPTIONS} | set(RUN_OPTIONS)
+    names = {option_of(name) for name in OPTIONS} | set(RUN_OPTIONS)
     deploy: dict[str, Any] = {}
     run: dict[str, Any] = {}
     for key, value in table.items():
@@ -137,18 +137,14 @@ def resolve(command_line: Mapping[str, Any], config: Config, *, bundle: DeployRe
     Raises:
         UsageError: a value that cannot be read, or no model.
     """
-    typed = {_field(name): value for name, value in command_line.items() if value is not None}
+    typed = {field_of(name): value for name, value in command_line.items() if value is not None}
     from_bundle = {} if bundle is None else {f.name: getattr(bundle, f.name) for f in fields(bundle)}
-    from_file = {_field(name): value for name, value in config.deploy.items()} if bundle is None else {}
+    from_file = {field_of(name): value for name, value in config.deploy.items()} if bundle is None else {}
     origins: dict[str, Origin] = {f.name: "default" for f in fields(DeployRequest)}
     origins.update(dict.fromkeys(from_file, "edgekit.toml"))
     origins.update(dict.fromkeys(from_bundle, "bundle"))
     origins.update(dict.fromkeys(typed, "command line"))
     return Resolved(parse_request({**from_file, **from_bundle, **typed}), origins)
-
-
-def _field(name: str) -> str:
-    return "budget_s" if name == "budget" else name
 
 
 def require_code_allowed(resolved: Resolved, *, allow_code: bool) -> None:

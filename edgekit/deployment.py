@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from . import metering, search, toolchain
+from . import metering, search, sustaining, toolchain
 from .baseline import BASELINE_KEY, compare_with_baseline, view_baseline
 from .building import Built, build, tool_versions
 from .connections import sessions_of
@@ -37,6 +37,7 @@ from .types import (
     NodeId,
     RunFailure,
     Site,
+    SustainReport,
     Winner,
 )
 from .values import to_json
@@ -119,6 +120,8 @@ def execute(run: Run, started: float, progress: Progress) -> Outcome:
                 differences, differing = check_on_device(setting, view, compared)
             extra = {BASELINE_KEY: baseline} if baseline else {}
             results = search.measure_all(setting, compared.built, reference, feed, extra, budget)
+            if run.meter.facts is None and request.sustain_s is None:
+                session.leave_device(compared.built)
         must_be_faster = request.objective == "latency" and not request.has_chosen_precision
         judged, n_compared = judge_all(setting, view, reference, compared, results, budget, must_be_faster=must_be_faster)
         rows = search.with_measurements(judged, results, reference.id, _floats(built)) | refused
@@ -133,6 +136,7 @@ def execute(run: Run, started: float, progress: Progress) -> Outcome:
         if request.objective != "energy":
             metered = _metered(run, setting, compared.built, metering.to_meter(choice.rows, choice.winner, request), feed)
         choice = replace(choice, rows=metering.with_energy(choice.rows, metered, request))
+        sustained = _sustained(run, setting, {reference.id: reference, **compared.built}, choice, feed)
         winner = compared.built[choice.winner] if choice.winner else None
         golden, no_golden = _golden(run, predictor(session, winner.id, winner)) if winner else (NO_GOLDEN, ())
         beside_baseline = None
@@ -148,6 +152,7 @@ def execute(run: Run, started: float, progress: Progress) -> Outcome:
         *no_evidence,
         *differing,
         *_warnings(choice),
+        *_when_hot(sustained),
         *metered.warnings,
         *where_timed,
         *no_golden,
@@ -155,7 +160,7 @@ def execute(run: Run, started: float, progress: Progress) -> Outcome:
     )
     report = _report(run, choice, beside_baseline, n_compared, warnings, shapes, started)
     calibration = {**report.calibration, "ranges": ranges} if report.calibration and ranges else report.calibration
-    report = replace(report, trail=steps, calibration=calibration)
+    report = replace(report, trail=steps, calibration=calibration, sustain=sustained)
     return Outcome(report, winner, measurements, golden)
 
 
@@ -166,6 +171,17 @@ def _metered(
     if run.meter.facts is None:
         return metering.Metered(run.meter, None, {})
     return metering.measure(setting.session.device, run.meter, built, rows, feed, setting.progress)
+
+
+def _sustained(run: Run, setting: search.Setting, built: Mapping[str, Built], choice: Choice, feed: Feed) -> SustainReport | None:
+    """The winner, float and whoever is near, in turn for minutes; None where that was not asked for or nothing was timed."""
+    keys = [key for key in sustaining.finalists(choice.rows, choice.winner) if key in built]
+    if run.request.sustain_s is None or not keys:
+        return None
+    judged = choice.winner if run.request.objective == "latency" else None
+    return sustaining.sustain(
+        setting.session.device, built, keys, feed, run.request.sustain_s, setting.progress, rows=choice.rows, winner=judged
+    )
 
 
 def _calibration_report(run: Run, built: Mapping[str, Built]) -> dict[str, JSON] | None:
@@ -264,6 +280,12 @@ def describe_model(model: Model) -> dict[str, JSON]:
         "inputs": to_json(model.inputs),
         "outputs": to_json(model.outputs),
     }
+
+
+def _when_hot(sustained: SustainReport | None) -> tuple[str, ...]:
+    if sustained is None or not sustained.would_change:
+        return ()
+    return (f"after {sustained.elapsed_s:.0f} s of work the verdict would be another: {sustained.reason}",)
 
 
 def _warnings(choice: Choice) -> tuple[str, ...]:

@@ -16,10 +16,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from .devices.plan import Timeouts
 from .errors import IntegrityError, OutputError
 from .manifest import MANIFEST, CheckResult, check_bundle
 from .state import new_folder, writing
+
+if TYPE_CHECKING:
+    from .devices.install import InstalledThere
+    from .devices.inventory import Device
+    from .progress import Progress
 
 _VERSION = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]{6}Z-[0-9a-f]{8}")
 
@@ -62,6 +69,55 @@ def install(bundle: str | Path, path: str | Path) -> Installed:
             _swing(root / "current", version)
             _remove_others(versions, keep={version, current})
             return Installed(version, current, changed=True)
+
+
+def install_on_device(
+    bundle: str | Path, device: Device, path: str, *, timeouts: Timeouts | None = None, progress: Progress | None = None
+) -> InstalledThere:
+    """As :func:`install`, on another machine: what is not there yet of a verified bundle is sent, then made current under ``path``.
+
+    Args:
+        path: absolute, or relative to the home of the device's user.
+
+    Raises:
+        IntegrityError: the bundle is not intact, or a file changed on the way; nothing was changed there.
+        UsageError: ``path`` cannot be one to install to.
+        DeviceUnavailableError: the device does not answer.
+        DeviceRunError: ``path`` cannot be written there, holds something else under our names, or there is no room.
+    """
+    from .devices.install import check_path, install_on
+    from .devices.session import AgentSession
+    from .progress import Silent, WithinStep, shown_push
+
+    check_path(path)
+    checked = check_bundle(bundle)
+    shown = WithinStep(progress or Silent())
+    shown.stage(f"installing on {device.name}")
+    files = {MANIFEST: checked.manifest_sha256, **{name: entry.sha256 for name, entry in checked.bundle.files.items()}}
+    with AgentSession(device.transport, {}, timeouts=timeouts or Timeouts()) as session:
+        sending = shown_push(shown, lambda: session.sent_bytes)
+        return install_on(session, checked.path, files, checked.manifest_sha256, path, sending)
+
+
+def rollback(device: str | None, path: str) -> InstalledThere:
+    """Makes the version before the current one under ``path`` current again, on a device by name (None: this machine).
+
+    A second time goes forward again.
+
+    Raises:
+        UsageError, UnknownNameError: no such device, or no such path.
+        DeviceUnavailableError: the device does not answer.
+        DeviceRunError: nothing is installed there, or nothing was before.
+    """
+    from .devices.install import check_path, rollback_on
+    from .devices.inventory import open_device
+    from .devices.session import AgentSession
+
+    there = open_device(device)
+    place = str(Path(path).absolute()) if there.transport.shares_files else path
+    check_path(place)
+    with AgentSession(there.transport, {}) as session:
+        return rollback_on(session, place)
 
 
 def _refuse_foreign(root: Path) -> None:

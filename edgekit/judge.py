@@ -6,10 +6,11 @@ outputs to show that it says the same (:mod:`edgekit.device_check`). Speed is me
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+from .progress import shown_push
 from .types import JSON, Feed, RunFailure
 
 if TYPE_CHECKING:
@@ -21,20 +22,26 @@ if TYPE_CHECKING:
 
 def start_worker(session: AgentSession, key: str, built: Built, progress: WithinStep | None = None) -> RunFailure | None:
     """Sends the artifact's files and starts its worker; the failure when its runtime does not load it."""
-    session.push(built.folder, built.artifact.files, _shown_in(progress, session) if progress is not None else None)
+    sending = shown_push(progress, lambda: session.sent_bytes) if progress is not None else None
+    session.push(built.folder, built.artifact.files, sending)
     opened = session.open(key, built.planned.target.name, built.runner, built.artifact.files)
     return opened if isinstance(opened, RunFailure) else None
 
 
-def _shown_in(progress: WithinStep, session: AgentSession) -> Callable[[int, int, str], None]:
-    """Shows the bytes of a push and their rate; what the device has already counts as done, but not into the rate."""
-    started, sent_before = time.monotonic(), session.sent_bytes
+def _as_the_device_computes(built: Built) -> Built:
+    runner = built.runner
+    return replace(built, runner=replace(runner, options={**runner.options, **runner.host_options}))
 
-    def show(done_bytes: int, total_bytes: int, _: str) -> None:
-        rate = (session.sent_bytes - sent_before) / max(time.monotonic() - started, 1e-6)
-        progress.within(f"sent {done_bytes / 1e6:.1f} of {total_bytes / 1e6:.1f} MB, {rate / 1e6:.2f} MB/s")
 
-    return show
+@dataclass(frozen=True)
+class Elsewhere:
+    """A device that is not this machine.
+
+    ``connect`` gives its session, the same one each time, connected and leased; ``leave`` ends that for good.
+    """
+
+    connect: Callable[[], AgentSession]
+    leave: Callable[[], None]
 
 
 class Judge:
@@ -42,16 +49,14 @@ class Judge:
 
     Args:
         host: the session with this machine's agent.
-        connect: gives the device's session, the same one each time, connected and leased; None where the device is this machine.
+        elsewhere: the device, unless it is this machine.
         on_device: the user wants the device's outputs judged (``--eval-on device``).
         progress: told how far files have been sent.
     """
 
-    def __init__(
-        self, host: AgentSession, connect: Callable[[], AgentSession] | None, *, on_device: bool, progress: WithinStep
-    ) -> None:
+    def __init__(self, host: AgentSession, elsewhere: Elsewhere | None = None, *, on_device: bool, progress: WithinStep) -> None:
         self.host = host
-        self._connect = connect
+        self._elsewhere = elsewhere
         self._on_device = on_device
         self._progress = progress
         self._open_on_device: set[str] = set()
@@ -59,12 +64,18 @@ class Judge:
 
     @property
     def is_remote(self) -> bool:
-        return self._connect is not None
+        return self._elsewhere is not None
 
     @property
     def device(self) -> AgentSession:
         """The session that measures; the first use connects and waits for the lease, which is then held to the end."""
-        return self._connect() if self._connect is not None else self.host
+        return self._elsewhere.connect() if self._elsewhere is not None else self.host
+
+    def leave_device(self, keys: Iterable[str]) -> None:
+        """Everything that was to be measured elsewhere has been: the device is let go, unless one of ``keys`` is judged there."""
+        if self._elsewhere is not None and self._judged_there.isdisjoint(keys):
+            self._elsewhere.leave()
+            self._open_on_device.clear()
 
     @property
     def judges_all_there(self) -> bool:
@@ -83,7 +94,7 @@ class Judge:
         """Opens a candidate where it will be judged. What this machine cannot load, the device is asked for: its word counts."""
         if self.is_remote and (self._on_device or built.artifact.needs_device_build):
             return self.judge_on_device(key, built)
-        failure = start_worker(self.host, key, built)
+        failure = start_worker(self.host, key, _as_the_device_computes(built) if self.is_remote else built)
         return self.judge_on_device(key, built) if failure is not None and self.is_remote else failure
 
     def judge_on_device(self, key: str, built: Built) -> RunFailure | None:

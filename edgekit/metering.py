@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from .contract import to_artifact
 from .devices.energy import EnergyResult, measure_energy, plan_energy
 from .devices.meters import FoundMeter, find_meter, parse_meter
-from .errors import UsageError
+from .errors import DeviceRunError, UsageError
 from .measure.sci import sci
 from .types import JSON, CandidateReport, Feed
 from .values import to_json
@@ -87,7 +87,10 @@ def measure_timed(
         f"{_minutes(plan.takes_s(len(built)))}, {plan.repeats} windows of {plan.window_s:g} s each, and idle ones between them"
     )
     feeds = {key: to_artifact(feed, item.artifact.io) for key, item in built.items()}
-    return Metered(meter, plan, measure_energy(session, list(built), feeds, meter, plan, progress.advance))
+    try:
+        return Metered(meter, plan, measure_energy(session, list(built), feeds, meter, plan, progress.advance))
+    except DeviceRunError as problem:  # a meter that failed is a reason in every row; what was timed is worth keeping
+        return Metered(meter, plan, dict.fromkeys(built, EnergyResult(None, f"{problem.what}: {problem.why}")))
 
 
 def _minutes(seconds: float) -> str:

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import UsageError
+from .errors import UnknownNameError, UsageError
 from .types import BuildData, DeviceFacts, Feed, Feeds, Profile, Site, TensorSpec
 
 if TYPE_CHECKING:
@@ -101,7 +101,9 @@ def prepare(request: DeployRequest, sources: Sources, *, measure: bool, timeouts
         check_same_contract(model, original)
     calibration, evaluation = _open_data(request, model, sources)
     device = open_device(request.device)
-    with AgentSession(device.transport, {}, timeouts=timeouts) as session:
+    with AgentSession(device.transport, {}, timeouts=timeouts, become=device.become) as session:
+        for line in session.repaired:
+            progress.note(f"{device.name}: {line}")
         facts = session.probe()
         sites, not_measured, left_out = sites_of(request, model, device, facts)
         if not measure:
@@ -109,6 +111,7 @@ def prepare(request: DeployRequest, sources: Sources, *, measure: bool, timeouts
         meter = meter_of(session, device, request, not_measured)
     if not_measured and request.max_latency is not None:
         raise UsageError("--max-latency needs a device", why=not_measured, hint="leave it out, or name a device with --device")
+    _check_governor(request, facts, not_measured)
     planned = plan(model, sites, precision=request.precision, calibrated=calibration is not None)
     notes = notes_on_inputs(model, calibrated=calibration is not None, evaluated=evaluation is not None)
     warnings = () if calibration else ("no --calib: fidelity is on synthetic input, which says little about real data",)
@@ -127,6 +130,16 @@ def prepare(request: DeployRequest, sources: Sources, *, measure: bool, timeouts
         timeouts=timeouts,
         warnings=(*model.notes, *left_out, *warnings, *notes),
     )
+
+
+def _check_governor(request: DeployRequest, facts: DeviceFacts, not_measured: str) -> None:
+    """What can be known before anything slow; whether it may be set shows when it is."""
+    for option, value in (("--governor", request.governor), ("--sustain", request.sustain_s)):
+        if not_measured and value is not None:
+            raise UsageError(f"{option} needs a device", why=not_measured, hint="leave it out, or name a device with --device")
+    known = [policy.available for policy in facts.policies if policy.available]
+    if request.governor is not None and known and any(request.governor not in names for names in known):
+        raise UnknownNameError("governor", request.governor, sorted(set.intersection(*map(set, known))))
 
 
 def calibration_of(request: DeployRequest, inputs: Sequence[TensorSpec], sources: Sources) -> CalibrationSet | None:

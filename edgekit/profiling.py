@@ -13,28 +13,35 @@ from .bundle import check_bundle
 from .contract import to_artifact
 from .data import synthetic_feeds
 from .deployment import describe_model
+from .device_check import timing_remark
+from .devices import inventory
 from .devices.energy import EnergyResult
-from .devices.inventory import Device, open_device
+from .devices.inventory import Device
 from .devices.meters import FoundMeter
 from .devices.plan import BenchPlan, Timeouts
 from .devices.session import AgentSession
 from .errors import DeviceRunError, UsageError
-from .judging import open_worker
+from .fleet import FleetReport, run_on_all
+from .judge import start_worker
 from .measure.sci import Embodied
 from .measure.statistics import summarize
-from .measure.trust import trust
+from .measure.trust import summarize_conditions, trust
 from .metering import Metered, described, measure_timed, meter_of
 from .model import model_path
+from .operator_times import OperatorTime, operator_times
 from .plan import Planned
 from .preparation import Sources, calibration_of, prepare
 from .profiles import get_profile
-from .progress import Progress, Silent
+from .progress import Progress, Silent, WithinStep
 from .request import DeployRequest, parse_request, parse_shape, parse_targets
 from .search import Budget, build_all, timed_feed
 from .site_choice import profile_of_run
+from .sustaining import sustain as sustain_all
 from .targets import get_target
-from .types import JSON, DeviceFacts, Feed, Latency, Measurement, RunFailure, Site
+from .types import JSON, ConditionSummary, DeviceFacts, Feed, Latency, Measurement, RunFailure, Site, SustainReport
 from .values import to_json
+
+NO_LAYERS = "they were not asked for (--layers)"
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,9 @@ class ProfileRow:
     peak_memory_bytes: int | None = None
     trust: str | None = None
     trust_reason: str = ""
+    conditions: ConditionSummary | None = None
+    layers: tuple[OperatorTime, ...] | None = None
+    layers_reason: str = NO_LAYERS
     loop: str | None = None
     requested: dict[str, JSON] = field(default_factory=dict)
     effective: dict[str, JSON] = field(default_factory=dict)
@@ -69,6 +79,8 @@ class ProfileReport:
     input: str
     rows: tuple[ProfileRow, ...]
     tools: dict[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    sustain: SustainReport | None = None
     schema: str = "edgekit.profile/1"
 
 
@@ -83,6 +95,9 @@ def profile(
     energy: str = "winner",
     grid_intensity: float | str | None = None,
     embodied: Embodied | str | None = None,
+    governor: str | None = None,
+    sustain: float | str | None = None,
+    layers: bool = False,
     allow_code: bool = False,
     trust_model: bool = False,
     timeouts: Timeouts | None = None,
@@ -95,7 +110,9 @@ def profile(
         target, device, calib, shape, threads: as for :func:`edgekit.deploy`. The first held-out calibration feed is the input
             that is timed; without one it is synthetic.
         energy: "off" for none; otherwise every artifact's energy is measured where the device has a meter.
-        grid_intensity, embodied, allow_code, trust_model: as for :func:`edgekit.deploy`.
+        sustain: a duration such as "10m": all artifacts in turn for that long.
+        layers: times by operator, where the runtime gives them.
+        grid_intensity, embodied, governor, allow_code, trust_model: as for :func:`edgekit.deploy`.
 
     Returns:
         One row a target: latency in seconds (host memory to host memory), load time, first inference, peak memory.
@@ -111,6 +128,7 @@ def profile(
         ('onnx/float32', True)
     """
     options = {"energy": energy, "grid_intensity": grid_intensity, "embodied": embodied}
+    options |= {"governor": governor, "sustain": sustain}
     request = replace(
         parse_request({"model": model_path(model), **options}),
         target=parse_targets(target),
@@ -124,10 +142,30 @@ def profile(
     sources = Sources(calib=samples, allow_code=allow_code, trust_model=trust_model)
     progress = progress or Silent()
     profiled = _profile_bundle if Path(model).is_dir() else _profile_model
-    return profiled(request, sources, timeouts or Timeouts(), progress)
+    return profiled(request, sources, timeouts or Timeouts(), progress, layers=layers)
 
 
-def _profile_model(request: DeployRequest, sources: Sources, timeouts: Timeouts, progress: Progress) -> ProfileReport:
+def profile_fleet(
+    model: str | Path, *, device: str | None, progress: Progress | None = None, **options: Any
+) -> FleetReport[ProfileReport]:
+    """Measures on several devices at once: ``device="a,b"`` or ``"label:board=pi5"``. Arguments are those of :func:`profile`.
+
+    Returns:
+        A report or an error for each device; one that fails stops nobody.
+
+    Raises:
+        UsageError, UnknownNameError: a device that is not known.
+    """
+
+    def profile_on(one: Device, shown: Progress) -> ProfileReport:
+        return profile(model, device=one.name, progress=shown, **options)
+
+    return run_on_all(inventory.open_devices(device), profile_on, progress or Silent())
+
+
+def _profile_model(
+    request: DeployRequest, sources: Sources, timeouts: Timeouts, progress: Progress, *, layers: bool
+) -> ProfileReport:
     run = prepare(request, sources, measure=True, timeouts=timeouts, progress=progress)
     if run.not_measured:
         raise UsageError("there is nothing to measure on", why=run.not_measured, hint="name a device with --device")
@@ -139,11 +177,13 @@ def _profile_model(request: DeployRequest, sources: Sources, timeouts: Timeouts,
         raise DeviceRunError("nothing could be built to measure", why="; ".join(row.reason for row in refused.values()))
     where = "a held-out sample" if run.calibration else "synthetic"
     feed = timed_feed(next(iter(run.held_out)), run.model.inputs)
-    measured, metered = _measure(run.device, run.meter, built, feed, timeouts, progress)
-    return _report(describe_model(run.model), run.profile.name, run.device, run.facts, request, where, measured, metered)
+    found = _measure(run.device, run.meter, built, feed, request, timeouts, progress, layers=layers)
+    return _report(describe_model(run.model), run.profile.name, run.device, run.facts, request, where, found)
 
 
-def _profile_bundle(request: DeployRequest, sources: Sources, timeouts: Timeouts, progress: Progress) -> ProfileReport:
+def _profile_bundle(
+    request: DeployRequest, sources: Sources, timeouts: Timeouts, progress: Progress, *, layers: bool
+) -> ProfileReport:
     """The bundle's artifact, checked first; the code that runs it is the installed target's, never the bundle's."""
     folder = Path(request.model)
     bundle = check_bundle(folder).bundle
@@ -151,8 +191,8 @@ def _profile_bundle(request: DeployRequest, sources: Sources, timeouts: Timeouts
         raise UsageError(
             f"{folder} holds no artifact", why="nothing was accepted when it was made", hint="profile the model instead"
         )
-    device = open_device(request.device)
-    with AgentSession(device.transport, {}, timeouts=timeouts) as session:
+    device = inventory.open_device(request.device)
+    with AgentSession(device.transport, {}, timeouts=timeouts, become=device.become) as session:
         facts = session.probe()
         meter = meter_of(session, device, request, "")
     site = Site(profile_of_run(get_profile(bundle.report.profile), device, facts), facts)
@@ -163,36 +203,59 @@ def _profile_bundle(request: DeployRequest, sources: Sources, timeouts: Timeouts
     calibration = calibration_of(request, inputs, sources)
     feeds = calibration.build.held_out if calibration else synthetic_feeds(inputs, n=1)
     feed = timed_feed(next(iter(feeds)), inputs)
-    measured, metered = _measure(device, meter, {built.id: built}, feed, timeouts, progress)
+    found = _measure(device, meter, {built.id: built}, feed, request, timeouts, progress, layers=layers)
     where = "a held-out sample" if calibration else "synthetic"
-    return _report(bundle.report.model, site.profile.name, device, facts, request, where, measured, metered)
+    return _report(bundle.report.model, site.profile.name, device, facts, request, where, found)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What one session found of the artifacts, by key."""
+
+    measured: Mapping[str, tuple[Built, Measurement | RunFailure]]
+    metered: Metered
+    layers: Mapping[str, tuple[tuple[OperatorTime, ...] | None, str]]
+    sustained: SustainReport | None
 
 
 def _measure(
-    device: Device, meter: FoundMeter, built: Mapping[str, Built], feed: Feed, timeouts: Timeouts, progress: Progress
-) -> tuple[dict[str, tuple[Built, Measurement | RunFailure]], Metered]:
-    """Opens every artifact, times them side by side, and measures the energy of those that ran."""
+    device: Device, meter: FoundMeter, built: Mapping[str, Built], feed: Feed, request: DeployRequest, timeouts: Timeouts,
+    progress: Progress, *, layers: bool,
+) -> _Found:  # fmt: skip
+    """Opens every artifact, times them side by side, and then whatever else was asked for of those that ran."""
     runners = {item.planned.target.name: item.runner for item in built.values()}
+    shown = WithinStep(progress)
     with (
-        AgentSession(device.transport, runners, timeouts=timeouts) as session,
+        AgentSession(device.transport, runners, timeouts=timeouts, become=device.become) as session,
         session.lease(wait_s=timeouts.lease_s, on_wait=progress.note),
+        session.governor(request.governor),
     ):
-        progress.stage("measuring")
-        failures = {key: open_worker(session, key, item) for key, item in built.items()}
+        shown.stage("measuring")
+        sending = None if device.transport.shares_files else shown
+        failures = {key: start_worker(session, key, item, sending) for key, item in built.items()}
         running = [key for key in built if failures[key] is None]
         feeds = {key: to_artifact(feed, built[key].artifact.io) for key in running}
-        results = session.bench(running, feeds, BenchPlan(), progress.advance) if running else {}
+        results = session.bench(running, feeds, BenchPlan(), shown.advance) if running else {}
         timed = {key: summarize(found.rounds).p50 for key, found in results.items() if isinstance(found, Measurement)}
-        metered = measure_timed(session, meter, {key: built[key] for key in timed}, timed, feed, progress)
-    return {key: (item, failures[key] or results[key]) for key, item in built.items()}, metered
+        metered = measure_timed(session, meter, {key: built[key] for key in timed}, timed, feed, shown)
+        by_operator = {}
+        if layers:
+            shown.stage("timing operators")
+            by_operator = {key: operator_times(session, built[key], feed) for key in timed}
+        sustained = None
+        if request.sustain_s is not None and timed:
+            sustained = sustain_all(session, built, list(timed), feed, request.sustain_s, shown)
+    measured = {key: (item, failures[key] or results[key]) for key, item in built.items()}
+    return _Found(measured, metered, by_operator, sustained)
 
 
-def _row(item: Built, result: Measurement | RunFailure, metered: Metered, request: DeployRequest) -> ProfileRow:
+def _row(item: Built, result: Measurement | RunFailure, found: _Found, request: DeployRequest) -> ProfileRow:
     if isinstance(result, RunFailure):
         return ProfileRow(
             id=item.id, target=item.planned.target.name, size_bytes=item.size_bytes, failure=f"{result.kind}: {result.message}"
         )
-    trusted = trust(result)
+    trusted, metered = trust(result), found.metered
+    by_operator, no_layers = found.layers.get(item.id, (None, NO_LAYERS))
     joules, energy_reason = described(metered.results.get(item.id) or EnergyResult(None, metered.meter.reason), metered, request)
     return ProfileRow(
         id=item.id,
@@ -204,6 +267,9 @@ def _row(item: Built, result: Measurement | RunFailure, metered: Metered, reques
         peak_memory_bytes=result.peak_memory_bytes,
         trust=trusted.verdict,
         trust_reason=trusted.reason,
+        conditions=summarize_conditions(result.conditions),
+        layers=by_operator,
+        layers_reason=no_layers,
         loop=result.loop,
         requested=result.requested,
         effective=result.effective,
@@ -219,11 +285,11 @@ def _report(
     facts: DeviceFacts,
     request: DeployRequest,
     where: str,
-    measured: Mapping[str, tuple[Built, Measurement | RunFailure]],
-    metered: Metered,
+    found: _Found,
 ) -> ProfileReport:
-    rows = tuple(_row(item, result, metered, request) for item, result in measured.values())
+    rows = tuple(_row(item, result, found, request) for item, result in found.measured.values())
     if all(row.failure for row in rows):
         raise DeviceRunError("nothing could be measured", why="; ".join(f"{row.id}: {row.failure}" for row in rows))
     told = {"name": device.name, "address": device.address, **to_json(facts)}
-    return ProfileReport(model, profile_name, told, request.threads, where, rows, tool_versions())
+    remarks = (*timing_remark(device.name, facts), *found.metered.warnings)
+    return ProfileReport(model, profile_name, told, request.threads, where, rows, tool_versions(), remarks, found.sustained)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -53,3 +55,18 @@ class WithinStep:
         """``text`` says how far the step itself has come."""
         step = f"{self._text}: {text}" if self._text else text
         self._shown.advance(self._done, max(self._total, self._done + 1), step)
+
+
+def shown_push(progress: WithinStep, sent_bytes: Callable[[], int]) -> Callable[[int, int, str], None]:
+    """What shows the bytes of a push and their rate; what the device has already counts as done, but not into the rate.
+
+    Args:
+        sent_bytes: how much has been sent over the connection so far.
+    """
+    started, sent_before = time.monotonic(), sent_bytes()
+
+    def show(done_bytes: int, total_bytes: int, _: str) -> None:
+        rate = (sent_bytes() - sent_before) / max(time.monotonic() - started, 1e-6)
+        progress.within(f"sent {done_bytes / 1e6:.1f} of {total_bytes / 1e6:.1f} MB, {rate / 1e6:.2f} MB/s")
+
+    return show

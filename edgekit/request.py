@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import partial
 from typing import Any, Literal, get_args
 
 from .coderef import is_reference
@@ -24,6 +25,7 @@ OBJECTIVES: tuple[str, ...] = get_args(Objective)
 _SHAPE_FORM = "input=1x3x48x320, every size at least 1"
 _NUMBER = r"([0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|\.[0-9]+)"
 MAX_THREADS = 1024  # far above any machine that this is for; runtimes start that many without asking, and stall
+LEAST_SUSTAIN_S, MOST_SUSTAIN_S = 4.0, 86_400.0
 _SECONDS = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0}
 
 
@@ -54,7 +56,8 @@ class DeployRequest:
     """Every option of ``edgekit deploy`` that changes its result. Paths and references are text, as they were typed.
 
     ``target``: plugin, profile or alias names, or ``("auto",)``. ``min_agreement`` None means the default (0.98 without labels,
-    0.95 with). ``budget_s`` None means no limit on the time of the search.
+    0.95 with). ``budget_s`` None means no limit on the time of the search. ``governor``: of the device while it measures;
+    None leaves it as it is. ``sustain_s``: how long to measure the best in turn after the verdict; None is not at all.
 
     Raises:
         UsageError: a value outside its range.
@@ -76,6 +79,8 @@ class DeployRequest:
     samples: Samples | None = None
     threads: int = 1
     budget_s: float | None = None
+    governor: str | None = None
+    sustain_s: float | None = None
     eval_on: EvalOn = "host"
     energy: Metered = "winner"
     grid_intensity: float | None = None
@@ -103,6 +108,13 @@ class DeployRequest:
             )
         if self.samples is not None and self.samples != "auto":
             _at_least("--samples", self.samples, 1)
+        if self.governor is not None and not re.fullmatch(r"[a-z][a-z0-9_-]{0,31}", self.governor):
+            raise UsageError(f"--governor {self.governor!r} is no name of a governor", hint="performance, for example")
+        if self.sustain_s is not None and not LEAST_SUSTAIN_S <= self.sustain_s <= MOST_SUSTAIN_S:
+            raise UsageError(
+                f"--sustain {self.sustain_s:g}s is too {'short' if self.sustain_s < LEAST_SUSTAIN_S else 'long'}",
+                hint=f"from {LEAST_SUSTAIN_S:g} s to a day; 10m shows most devices hot",
+            )
         if self.min_agreement is not None and not 0 <= self.min_agreement <= 1:
             raise UsageError(f"--min-agreement {self.min_agreement:g} is not between 0 and 1", hint="write it as 0.98 or 98%")
 
@@ -115,6 +127,16 @@ class DeployRequest:
 OPTIONS: tuple[str, ...] = tuple(f.name for f in fields(DeployRequest) if f.name != "model")
 #: Fields where ``file.py:function`` is code that runs.
 CODE_FIELDS = ("calib", "eval")
+
+
+def option_of(name: str) -> str:
+    """What a field of :class:`DeployRequest` is called where people write it: ``budget_s`` is ``budget``."""
+    return name.removesuffix("_s")
+
+
+def field_of(option: str) -> str:
+    """The field of :class:`DeployRequest` that an option sets."""
+    return f"{option}_s" if f"{option}_s" in OPTIONS else option
 
 
 def _at_least(option: str, value: int, least: int) -> None:
@@ -131,10 +153,11 @@ def parse_request(options: Mapping[str, Any]) -> DeployRequest:
     Raises:
         UsageError: a value that cannot be read; says which option and how it is written.
     """
-    unknown = sorted(set(options) - {f.name for f in fields(DeployRequest)} - {"budget"})
+    known = {f.name for f in fields(DeployRequest)}
+    unknown = sorted(set(options) - known - {option_of(name) for name in known})
     if unknown:
-        raise UnknownNameError("option", unknown[0], [*OPTIONS, "budget"])
-    values = {("budget_s" if name == "budget" else name): value for name, value in options.items() if value is not None}
+        raise UnknownNameError("option", unknown[0], [*OPTIONS, *(option_of(name) for name in known if option_of(name) != name)])
+    values = {field_of(name): value for name, value in options.items() if value is not None}
     if "model" not in values:
         raise UsageError("no model is named", hint="edgekit deploy MODEL --target TARGET")
     return DeployRequest(**{name: _PARSERS[name](value) for name, value in values.items()})
@@ -181,12 +204,22 @@ def parse_latency(value: Any) -> LatencyLimit:
     return LatencyLimit(float(match[1]) * _SECONDS[match[2]], percentile)  # type: ignore[arg-type]  # checked against PERCENTILES
 
 
-def parse_duration(value: Any) -> float:
+def parse_duration(value: Any, option: str = "--budget") -> float:
     """``"120s"``, ``"2m"``, ``"1h"`` or a number of seconds, in seconds."""
     match = re.fullmatch(rf"\s*{_NUMBER}\s*(ms|s|min|m|h)?\s*", _text(value))
     if not match or not 0 < float(match[1]) < math.inf:
-        raise _unreadable("--budget", value, "120s, 2m or 1h")
+        raise _unreadable(option, value, "120s, 2m or 1h")
     return float(match[1]) * _SECONDS[match[2] or "s"]
+
+
+def parse_wait(value: Any) -> float:
+    """As :func:`parse_duration`, and 0 for not at all."""
+    if _text(value).strip() == "0":
+        return 0.0
+    try:
+        return parse_duration(value)
+    except UsageError as problem:
+        raise _unreadable("--wait", value, "30s, 10m, or 0 for not at all") from problem
 
 
 def parse_grid_intensity(value: Any) -> float:
@@ -205,16 +238,6 @@ def parse_embodied(value: Any) -> Embodied:
     if not match or not 0 < float(match[1]) < math.inf or not 0 < float(match[3]) <= 100:
         raise _unreadable("--embodied", value, "250kg/4y: CO2e of making the device, and its years in use")
     return Embodied(float(match[1]) * (1000.0 if match[2] == "kg" else 1.0), float(match[3]) * YEAR_S)
-
-
-def parse_wait(value: Any) -> float:
-    """As :func:`parse_duration`, and 0 for not at all."""
-    if _text(value).strip() == "0":
-        return 0.0
-    try:
-        return parse_duration(value)
-    except UsageError as problem:
-        raise _unreadable("--wait", value, "30s, 10m, or 0 for not at all") from problem
 
 
 def parse_samples(value: Any) -> Samples:
@@ -282,7 +305,7 @@ def _plain(option: str, kind: type) -> Any:
 
 
 _KINDS = {int: "whole number", str: "text"}
-_TEXTS = ("model", "device", "calib", "eval", "metric", "precision", "objective", "baseline", "eval_on", "energy")
+_TEXTS = ("model", "device", "calib", "eval", "metric", "precision", "objective", "baseline", "eval_on", "energy", "governor")
 _PARSERS: dict[str, Any] = {
     "samples": parse_samples,
     **{name: _plain(name, str) for name in _TEXTS},
@@ -293,6 +316,7 @@ _PARSERS: dict[str, Any] = {
     "max_latency": parse_latency,
     "shape": parse_shape,
     "budget_s": parse_duration,
+    "sustain_s": partial(parse_duration, option="--sustain"),
     "grid_intensity": parse_grid_intensity,
     "embodied": parse_embodied,
 }

@@ -19,7 +19,7 @@ from .fidelity import Comparison
 from .gates import Gates
 from .judging import FloatView, compare, failure_of, open_worker, predictor, view_float
 from .measure.statistics import speedup, summarize
-from .measure.trust import trust
+from .measure.trust import summarize_conditions, trust
 from .types import BuildData, CandidateReport, Feed, Feeds, Fidelity, Measurement, RunFailure, Site, Stage, TensorSpec
 from .verdict import Choice, choose, is_full_precision
 
@@ -300,7 +300,7 @@ def with_measurements(
         if result is None:
             finished[key] = row
             continue
-        own = results.get(float_of_target.get(row.target, ""))
+        own, trusted = results.get(float_of_target.get(row.target, "")), trust(result)
         finished[key] = replace(
             row,
             stage="measured" if row.stage == "judged" else row.stage,
@@ -308,7 +308,9 @@ def with_measurements(
             latency_reason="",
             speedup_vs_reference=speedup(reference.rounds, result.rounds) if isinstance(reference, Measurement) else None,
             speedup_vs_own_float=speedup(own.rounds, result.rounds) if isinstance(own, Measurement) else None,
-            trust=trust(result).verdict,
+            trust=trusted.verdict,
+            trust_reason=trusted.reason,
+            conditions=summarize_conditions(result.conditions),
             loop=result.loop,
             peak_memory_bytes=result.peak_memory_bytes,
             load_s=result.load_s,

@@ -290,7 +290,7 @@ def _operator_seconds(workshop: Workshop, item: Built) -> dict[NodeId, float]:
 
     target, session = item.planned.target, workshop.setting.session
     assert isinstance(target, Sparing)
-    timed = replace(item, runner=replace(item.runner, options={**item.runner.options, "layers": True}))
+    timed = replace(item, runner=replace(item.runner, options={**item.runner.options, "layers": True}, host_options={}))
     key = f"{item.id} by operator"
     if isinstance(open_worker(session, key, timed), RunFailure):
         return {}

@@ -232,7 +232,8 @@ class Runner:
     """The device side of a target: self-contained source files, and how to start them.
 
     ``tolerance``: how far a device's outputs may lie from the host's for the same artifact, as a fraction of the output's largest
-    magnitude on the host.
+    magnitude on the host. ``host_options``: options that hold on a host that judges an artifact of another device, where its own
+    kernels would not compute what the device's do.
     """
 
     code: tuple[Path, ...]
@@ -241,6 +242,7 @@ class Runner:
     files: tuple[str, ...]
     options: dict[str, JSON] = field(default_factory=dict)
     tolerance: float = 1e-3
+    host_options: dict[str, JSON] = field(default_factory=dict)
 
 
 # ---------------------------------------------------------------- measurements
@@ -316,6 +318,24 @@ class Conditions:
     governor: str | None
     zones: tuple[Zone, ...]
     readings: tuple[Reading, ...]
+    reasons: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ConditionSummary:
+    """The conditions of a measurement in a few numbers; None is what the device does not tell, and ``reasons`` says why.
+
+    ``clock_hz``: lowest and highest of the slowest timing CPU. ``temperature_c``: coolest and hottest reading of the hottest zone.
+    Fractions of the time: ``waited`` of the candidate's own threads, ``others`` of the timing CPUs, ``others_machine`` of all.
+    """
+
+    governor: str | None
+    clock_hz: tuple[float, float] | None
+    temperature_c: tuple[float, float] | None
+    waited: float | None
+    others: float | None
+    others_machine: float | None
+    throttled: tuple[str, ...] = ()
     reasons: dict[str, str] = field(default_factory=dict)
 
 
@@ -475,6 +495,8 @@ class CandidateReport:
     speedup_vs_reference: Ratio | None = None
     speedup_vs_own_float: Ratio | None = None
     trust: str | None = None
+    trust_reason: str = ""
+    conditions: ConditionSummary | None = None
     loop: str | None = None
     energy_j: dict[str, JSON] | None = None
     energy_reason: str = "no energy meter is configured for this device"
@@ -508,6 +530,52 @@ class BaselineReport:
 
 
 @dataclass(frozen=True)
+class SustainBucket:
+    """What one candidate did in a stretch of a sustained run: ``n`` inferences from ``start_s`` on; latencies in seconds.
+
+    ``clock_hz`` (the slowest timing CPU, median) and ``temperature_c`` (the hottest zone): None where they cannot be read.
+    """
+
+    start_s: float
+    n: int
+    p50: float
+    p90: float
+    clock_hz: float | None
+    temperature_c: float | None
+
+
+@dataclass(frozen=True)
+class SustainRow:
+    """One candidate over a sustained run. ``held_down``: what says that the device slowed down; empty when nothing does."""
+
+    id: str
+    buckets: tuple[SustainBucket, ...] = ()
+    first: Latency | None = None
+    last: Latency | None = None
+    held_down: str = ""
+    failure: str = ""
+
+
+@dataclass(frozen=True)
+class SustainReport:
+    """What minutes of work change: the first ``first_s`` seconds beside the last ``last_s``, fastest first in each ranking.
+
+    ``would_change``: whether the verdict would be another one by the last quarter alone (None: there is no verdict to change);
+    ``reason`` says why or why not. ``planned_s`` is what was asked for, ``elapsed_s`` what it took.
+    """
+
+    planned_s: float
+    elapsed_s: float
+    first_s: float
+    last_s: float
+    rows: tuple[SustainRow, ...]
+    ranking_first: tuple[str, ...]
+    ranking_last: tuple[str, ...]
+    would_change: bool | None
+    reason: str
+
+
+@dataclass(frozen=True)
 class DeployReport:
     """The document that ``deploy --json`` prints and a bundle keeps (``edgekit.deploy/1``).
 
@@ -534,6 +602,7 @@ class DeployReport:
     peak_rss_bytes: int | None
     warnings: tuple[str, ...] = ()
     trail: tuple[dict[str, JSON], ...] = ()
+    sustain: SustainReport | None = None
     schema: str = "edgekit.deploy/1"
 
     def row(self, candidate_id: str) -> CandidateReport:

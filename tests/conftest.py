@@ -1,7 +1,8 @@
 """Every test has folders of its own; what is missing is a printed skip for a user and a failure in CI.
 
 ``scripts/test`` runs pytest twice: first everything that may run side by side, in two processes, then the tests marked ``alone``,
-one at a time. The two options below are how it asks for that; without them pytest runs all tests, as ever.
+one at a time. The two options below are how it asks for that; without them pytest runs all tests, as ever. Tests marked ``long``
+run only with ``--long``.
 """
 
 from __future__ import annotations
@@ -31,10 +32,15 @@ settings.load_profile("edgekit")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--alone", choices=("only", "never"), help="run only the tests marked alone, or all but these")
+    parser.addoption("--long", action="store_true", help="also run the tests marked long: whole searches on the larger real models")
     parser.addoption("--list-failed", type=Path, metavar="FILE", help="append the name of each test that failed to FILE")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--long"):
+        for item in items:
+            if item.get_closest_marker("long") is not None:
+                item.add_marker(pytest.mark.skip(reason="a whole search on a larger real model takes minutes: give --long"))
     wanted = config.getoption("--alone")
     if wanted is None:
         return
@@ -51,6 +57,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if path is not None and reports:
         with path.open("a", encoding="utf-8") as stream:
             stream.writelines(f"{report.nodeid}\n" for report in reports)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """For the few tests that run alone not all others are imported: a file without the mark is left out unread."""
+    if config.getoption("--alone") != "only" or collection_path.suffix != ".py":
+        return None
+    return True if b"mark.alone" not in collection_path.read_bytes() else None
 
 
 @pytest.fixture(autouse=True)

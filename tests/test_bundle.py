@@ -207,6 +207,14 @@ def test_an_older_bundle_is_replaced_and_nothing_is_left_beside_it(tmp_path: Pat
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "work"]
 
 
+def test_an_output_that_cannot_be_written_is_refused_before_slow_work(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot write"):
+        check_output(tmp_path / "file" / "out")
+    assert check_output(tmp_path / "new" / "deeper" / "out") == tmp_path / "new" / "deeper" / "out"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 def test_a_foreign_folder_needs_force(tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()

@@ -50,6 +50,8 @@ shape = { n = [1, 3, 48, 320] }
 samples = 100
 threads = 1
 budget = "120s"
+governor = "performance"
+sustain = "10m"
 eval-on = "host"
 energy = "off"
 grid-intensity = 400
@@ -67,7 +69,7 @@ one_round = 1
     with pytest.raises(UnknownNameError, match="timeouts"):
         load_config(write(tmp_path, text))
     config = load_config(write(tmp_path, text.replace("one_round", "round")))
-    assert set(config.deploy) == {("budget" if name == "budget_s" else name) for name in OPTIONS}
+    assert set(config.deploy) == {name.removesuffix("_s") for name in OPTIONS}
     assert config.run == {"output": "out", "install": "/opt/models", "json": True, "dry_run": False, "verbose": True}
     assert config.timeouts == Timeouts(connect_s=5.0, round_s=1.0)
     assert resolve({"model": "m"}, config).request.shape == {"n": (1, 3, 48, 320)}

@@ -10,11 +10,13 @@ from support.reports import ESTIMATE, FLOAT, METERED, request
 from support.verdicts import BROKEN_SLICE, REJECTED, STATIC
 from support.verdicts import FLOAT as FLOAT_ROW
 
+from edgekit import metering
 from edgekit.devices.energy import EnergyResult
 from edgekit.devices.meters import FoundMeter
-from edgekit.errors import UnknownNameError, UsageError
+from edgekit.errors import DeviceRunError, UnknownNameError, UsageError
 from edgekit.measure.energy import MeterFacts
 from edgekit.metering import Metered, described, meter_of, to_meter, with_energy
+from edgekit.progress import Silent
 
 ROWS = (FLOAT_ROW, STATIC, BROKEN_SLICE, REJECTED)
 OTHER = replace(FLOAT_ROW, id="openvino/float32", target="openvino")
@@ -82,6 +84,25 @@ def test_why_there_is_no_meter() -> None:
         found(request(), meter="wattmeter")
     with pytest.raises(UsageError, match="energy cannot be the objective here: no energy meter was found"):
         found(request(objective="energy"))
+
+
+def test_a_meter_that_fails_is_a_reason_and_not_the_end_of_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise DeviceRunError("energy failed on device pi", why="rapl: gone [unsupported]")
+
+    class Item:
+        artifact = type("Artifact", (), {"io": ()})
+
+    heard: list[str] = []
+    monkeypatch.setattr(metering, "measure_energy", fails)
+    monkeypatch.setattr(Silent, "note", lambda self, text: heard.append(text))
+    built: Any = {FLOAT.id: Item()}
+    metered = metering.measure(Session(), METERED.meter, built, ROWS, {}, Silent())  # type: ignore[arg-type]
+    assert metered.results[FLOAT.id] == EnergyResult(None, "energy failed on device pi: rapl: gone [unsupported]")
+    assert metered.joules == {}
+    assert heard == [
+        "energy of onnx/float32 with ina3221 (module (VDD_IN)): takes about 58 s, 5 windows of 5 s each, and idle ones between them"
+    ]
 
 
 def test_a_stand_in_is_warned_of_once_something_was_measured() -> None:

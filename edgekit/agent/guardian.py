@@ -26,6 +26,7 @@ from .errors import AgentError, RunError, Stop
 from .files import SessionFolder, check_relpath, check_sha256, guest_home
 from .frames import PROTOCOL, Frame, FrameError, FrameReader, encode_header
 from .governor import Governor, Refusal
+from .install import install, install_root, rollback
 from .lease import Lease
 from .memory import available_bytes
 from .meters import MeterError, discover, meter_root
@@ -175,7 +176,7 @@ class Guardian:
             "hello": self._hello, "probe": self._probe, "need": self._need, "put": self._put, "lease": self._take_lease,
             "prepare": self._prepare, "open": self._open, "infer": self._infer, "bench": self._bench, "close": self._close,
             "meters": self._meters, "energy": self._energy, "sustain": self._sustain, "governor": self._set_governor,
-            "bye": self._bye,
+            "install": self._install, "rollback": self._rollback, "bye": self._bye,
         }  # fmt: skip
         try:
             if frame.op not in operations:
@@ -243,6 +244,13 @@ class Guardian:
             return {"complete": True}, b""
         complete = blobs.put(sha256, int(frame.fields["offset"]), int(frame.fields["size"]), frame.payload)
         return {"complete": complete}, b""
+
+    def _install(self, frame: Frame) -> Tuple[Dict[str, Any], bytes]:
+        files = {str(name): str(sha256) for name, sha256 in dict(frame.fields["files"]).items()}
+        return install(install_root(frame.fields["path"]), str(frame.fields["version"]), files, self._files()[0]), b""
+
+    def _rollback(self, frame: Frame) -> Tuple[Dict[str, Any], bytes]:
+        return rollback(install_root(frame.fields["path"])), b""
 
     def _take_lease(self, frame: Frame) -> Tuple[Dict[str, Any], bytes]:
         if frame.fields["hold"]:

@@ -75,6 +75,6 @@ class Sustain(Bench):
         payload, reading = self._burst(slot, fields)
         samples = array.array("d", payload)
         kept = samples[:: -(-len(samples) // plan.keep_n)]
-        described = {"key": slot.key, "cycle": cycle, "at_s": at_s, "n": len(samples), "conditions": reading}
+        described = {"key": slot.key, "cycle": cycle, "at_s": at_s, "count": len(samples), "conditions": reading}
         self._emit("sample", described, kept.tobytes())
         self._rest(slot)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .common import common_options, examples, print_json
+from .devices_rollback import rollback
 from .devices_setup import doctor, setup
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def devices() -> None:
 
 devices.add_command(doctor)
 devices.add_command(setup)
+devices.add_command(rollback)
 
 
 @devices.command("list")

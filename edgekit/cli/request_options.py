@@ -109,6 +109,18 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
         metavar="120s",
         help="Stop looking for more candidates after this time: 120s, 10m. More time finds faster ones.  [default: a quick look]",
     ),
+    "governor": click.option(
+        "--governor",
+        metavar="NAME",
+        help="Set the governor of the device's CPU clock while it measures, for example performance, and put it back at the end.  "
+        "[default: leave it]",
+    ),
+    "sustain": click.option(
+        "--sustain",
+        metavar="10m",
+        help="After that measure in turn for this long: latency over time, and the ranking of the last quarter beside that of the "
+        "first minute.  [default: not at all]",
+    ),
     "eval_on": click.option(
         "--eval-on",
         type=click.Choice(["host", "device"]),

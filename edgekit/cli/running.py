@@ -78,5 +78,13 @@ def run_deploy(
     else:
         print_report(report, console)
         if install is not None:
-            console.print(Text(f"Installed: {clean(install)}"), soft_wrap=True)
+            console.print(Text(f"Installed: {clean(install)}{_where(report)}"), soft_wrap=True)
     return report
+
+
+def _where(report: DeployReport) -> str:
+    """Where it was installed, if that is not this machine."""
+    from ..report.text import clean
+
+    device = report.device or {}
+    return f" on {clean(device['name'])}" if device.get("address", "local") != "local" else ""

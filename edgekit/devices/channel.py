@@ -250,5 +250,5 @@ class Channel:
             )
         if kind == "integrity":
             return IntegrityError(f"{op} was refused by the device's agent", why=message)
-        hint = "free some space there" if kind == "disk" else ""
+        hint = "free some space there" if kind == "disk" and "space" in message.lower() else ""
         return DeviceRunError(f"{op} failed on device {self._address}", why=f"{message} [{kind}]", hint=hint)

@@ -62,6 +62,8 @@ def measure_energy(
     with collector:
         meter = None if found.wall is not None else found.facts.name
         failures = session.energy(keys, feeds, meter, plan, collector.on_event)
+    if collector.problem:
+        raise DeviceRunError("the agent sent a meter's samples that cannot be read", why=collector.problem)
     results = {}
     for key in keys:
         if key in failures:
@@ -75,11 +77,15 @@ def measure_energy(
 
 
 class _Collector:
-    """Takes the events of a run; reads a plug itself from the beginning to the end of each window."""
+    """Takes the events of a run; reads a plug itself from the beginning to the end of each window.
+
+    ``problem``: why an event could not be read; it is kept until the agent has answered, so that the session can go on.
+    """
 
     def __init__(self, found: FoundMeter, progress: Progress | None) -> None:
         assert found.facts is not None
         self.windows: list[Window] = []
+        self.problem = ""
         self._facts = found.facts
         self._wall = found.wall
         self._progress = progress
@@ -101,7 +107,7 @@ class _Collector:
             elif event.op == "sample":
                 self.windows.append(self._window(fields, event.payload))
         except (KeyError, TypeError, ValueError) as problem:
-            raise DeviceRunError("the agent sent a meter's samples that cannot be read", why=str(problem)) from problem
+            self.problem = self.problem or f"{type(problem).__name__}: {problem}"
 
     def _begin(self, fields: Mapping[str, Any]) -> None:
         if self._progress is not None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 FIRST_BYTES = 256 << 10
 MIN_BYTES = 16 << 10
 MAX_BYTES = 4 << 20
-TARGET_S = 1.0
+TARGET_S = 2.0
 
 
 class Pace:
-    """Adapts the size of a chunk to the link, so that one takes about a second.
+    """Adapts the size of a chunk to the link, so that one takes about two seconds.
 
     Larger ones would be lost when a slow link breaks, since what has arrived counts by whole chunks; smaller ones would spend their
     time waiting for answers where the way is long.

@@ -187,6 +187,18 @@ class AgentSession:
             progress(done, total, path.name)
         return done
 
+    def request(self, op: str, fields: Mapping[str, Any], *, size_bytes: int = 0) -> Mapping[str, Any]:
+        """An operation on the device's files that has a module of its own here; its answer as it came.
+
+        Args:
+            size_bytes: what the device has to read and write for it.
+
+        Raises:
+            DeviceRunError, IntegrityError: the agent refused.
+        """
+        silence_s = self._timeouts.push_stall_s + size_bytes / 10e6 + _MARGIN_S
+        return self._live.request(op, fields, silence_s=silence_s).fields
+
     # ------------------------------------------------------------ the lease
     @contextlib.contextmanager
     def lease(
@@ -539,7 +551,7 @@ def _encode_feed(key: str, feed: Feed) -> tuple[list[dict[str, Any]], bytes]:
 def _turn(event: Frame) -> Turn:
     fields = event.fields
     try:
-        cycle, at_s, n = int(fields["cycle"]), float(fields["at_s"]), int(fields["n"])
+        cycle, at_s, n = int(fields["cycle"]), float(fields["at_s"]), int(fields["count"])
     except (KeyError, TypeError, ValueError) as problem:
         raise DeviceRunError("the agent sent a turn that cannot be read", why=f"{type(problem).__name__}: {problem}") from problem
     return Turn(cycle, at_s, n, _samples(event.payload))

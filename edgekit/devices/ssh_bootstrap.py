@@ -119,7 +119,8 @@ def _failed(rest: str, place: str) -> EdgekitError:
         why = clean(message, 500)
     if kind == "integrity":
         return IntegrityError(f"the agent cannot be kept on {place}", why=why)
-    return DeviceRunError(f"the agent cannot be stored on {place}", why=why, hint="free some space there")
+    hint = "free some space there" if "available" in why else ""
+    return DeviceRunError(f"the agent cannot be stored on {place}", why=why, hint=hint)
 
 
 def _no_python(pipes: SshPipes, noise: bytes, place: str, python: str, remote: Callable[[str], str]) -> DeviceUnavailableError:

@@ -36,8 +36,8 @@ class MeterFacts:
     """What a meter says of itself.
 
     ``kind``: its values are joules since some start ("counter") or watts ("power"). ``rails``: {name: scope}. ``total``: the rails
-    that add up to ``scope``. ``resolution``: the smallest step of a value, in J or W. ``ranges_j``: where a counter starts again, by
-    rail. ``source``: who reads it, and "stand-in" for one that a test put there.
+    that add up to ``scope``. ``resolution``: the smallest step of a value, in J or W. ``ranges_j``: where a counter starts again,
+    by rail. ``source``: who reads it, and "stand-in" for one that a test put there.
     """
 
     name: str

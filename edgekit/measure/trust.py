@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from ..types import Conditions, Measurement, Reading
+from ..types import Conditions, ConditionSummary, Measurement, Reading
 from .statistics import Floats, checked, relative_spread
 
 Verdict = Literal["steady", "throttled", "noisy", "too short"]
@@ -50,9 +50,9 @@ def trust(measurement: Measurement) -> Trust:
         return Trust("too short", f"{n} samples in {len(medians)} rounds; at least {MIN_SAMPLES} in {MIN_ROUNDS} are needed")
     conditions = measurement.conditions
     if conditions is not None:
-        held_down = _throttled(conditions)
-        if held_down:
-            return Trust("throttled", held_down)
+        slowed = held_down(conditions)
+        if slowed:
+            return Trust("throttled", slowed)
         disturbed = _disturbed(conditions)
         if disturbed:
             return Trust("noisy", disturbed)
@@ -64,8 +64,27 @@ def trust(measurement: Measurement) -> Trust:
     return Trust("steady", f"the medians of {len(medians)} rounds spread by {spread:.1%}")
 
 
+def summarize_conditions(conditions: Conditions | None) -> ConditionSummary | None:
+    """What a report says of them; every reading stays in the measurement."""
+    if conditions is None:
+        return None
+    load, readings = load_of(conditions), conditions.readings
+    clocks = lowest_clocks(readings)
+    hottest = [max(known) for reading in readings if (known := [t for t in reading.temperatures_c if t is not None])]
+    return ConditionSummary(
+        governor=conditions.governor,
+        clock_hz=None if clocks is None else (float(clocks.min()), float(clocks.max())),
+        temperature_c=(min(hottest), max(hottest)) if hottest else None,
+        waited=load.waited,
+        others=load.others,
+        others_machine=load.others_machine,
+        throttled=tuple(sorted({name for reading in readings for name in reading.throttled})),
+        reasons=conditions.reasons,
+    )
+
+
 # ---------------------------------------------------------------- throttling
-def _throttled(conditions: Conditions) -> str:
+def held_down(conditions: Conditions) -> str:
     """What held the clock down; empty when nothing is known to have."""
     counted = sorted({name for reading in conditions.readings for name in reading.throttled})
     if counted:

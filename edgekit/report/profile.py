@@ -9,15 +9,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from .conditions import conditions_line, slowest_operators
 from .energy import energy_lines
 from .paragraph import add_number_column, say
+from .sustain import print_sustained
 from .text import MILLISECONDS, one_line, size, time_unit
 
 if TYPE_CHECKING:
     from ..profiling import ProfileReport
 
 
-def print_profile(report: ProfileReport, console: Console) -> None:
+def print_profile(report: ProfileReport, console: Console, *, asked_for_layers: bool = False) -> None:
     """Prints one row a target, then how far each number can be trusted and what failed."""
     name = report.model.get("name") or "model"
     cpu = report.device.get("cpu_model") or report.device.get("name")
@@ -38,11 +40,23 @@ def print_profile(report: ProfileReport, console: Console) -> None:
         )
         table.add_row(Text(one_line(row.id)), *(Text(cell) for cell in cells))
     console.print(table)
+    for warning in report.warnings:
+        say(console, f"warning: {warning}", style="yellow", hanging=2)
     for row in report.rows:
         if row.failure:
             say(console, f"{row.id} failed: {row.failure}", style="red", hanging=2)
         elif row.latency_s is not None:
             why = f": {row.trust_reason}" if row.trust_reason else ""
             say(console, f"{row.id}: {row.latency_s.n} timed inferences, trust: {row.trust}{why}", hanging=2)
+            if row.conditions is not None:
+                say(console, f"conditions: {conditions_line(row.conditions)}", indent=2, hanging=4)
         for line in energy_lines(row.energy_j, row.energy_reason) if not row.failure else []:
             say(console, line, indent=2, hanging=4)
+        if row.layers is not None:
+            say(console, f"slowest of {len(row.layers)} operators, timed by themselves:", indent=2)
+            for line in slowest_operators(row.layers):
+                say(console, line, indent=4, hanging=6)
+        elif asked_for_layers and not row.failure:
+            say(console, f"operators: not timed: {row.layers_reason}", indent=2, hanging=4)
+    if report.sustain is not None:
+        print_sustained(report.sustain, console)

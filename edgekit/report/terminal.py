@@ -20,6 +20,7 @@ from ..targets import ONNX_FORMATS, REFERENCE
 from ..types import JSON, BaselineReport, Candidate, CandidateReport, DeployReport, Fidelity
 from .energy import energy_lines
 from .paragraph import add_number_column, say
+from .sustain import print_sustained
 from .text import (
     NOT_MEASURED,
     TimeUnit,
@@ -56,6 +57,8 @@ def print_report(report: DeployReport, console: Console) -> None:
     _print_winner(report, console)
     if report.baseline is not None:
         _print_baseline(report.baseline, console)
+    if report.sustain is not None:
+        print_sustained(report.sustain, console)
     for warning in report.warnings:
         say(console, f"warning: {warning}", style="yellow", hanging=2)
     _print_next(report, console)
@@ -218,7 +221,8 @@ def _evidence(report: DeployReport, row: CandidateReport) -> list[str]:
     lines = []
     if row.latency_s is not None:
         loop = f", loop {row.loop}" if row.loop else ""
-        trust = f", trust: {row.trust}" if row.trust else ""
+        why = f" ({row.trust_reason})" if row.trust != "steady" and row.trust_reason else ""
+        trust = f", trust: {row.trust}{why}" if row.trust else ""
         shapes = report.timed_input or {}
         on = " on " + ", ".join(f"{name} {'x'.join(map(str, shape))}" for name, shape in shapes.items()) if shapes else ""
         lines.append(f"speed: {row.latency_s.n} timed inferences{on}, interleaved with every other candidate's{loop}{trust}")

@@ -21,7 +21,9 @@ import struct
 import sys
 from dataclasses import dataclass, field
 
-CHUNK_BYTES = 16384
+MAX_CHUNK_BYTES = 1 << 16
+MIN_CHUNK_BYTES = 1 << 11
+CHUNK_S = 0.02  # on the line
 QUEUE_BYTES = 1 << 16  # beside what is on its way: what a modem would buffer
 
 
@@ -59,6 +61,12 @@ class Link:
         direction.free_at_s = max(now_s, direction.free_at_s) + size / self.rate_bytes_per_s
         return direction.free_at_s + self.delay_s
 
+    def chunk_bytes(self) -> int:
+        """How much to take at once: little on a slow line, so that it flows."""
+        if self.rate_bytes_per_s is None:
+            return MAX_CHUNK_BYTES
+        return int(min(max(self.rate_bytes_per_s * CHUNK_S, MIN_CHUNK_BYTES), MAX_CHUNK_BYTES))
+
     def room_bytes(self) -> float:
         """How much may be under way in one direction: what the line holds, and a modem's buffer."""
         if self.rate_bytes_per_s is None:
@@ -90,7 +98,7 @@ class Pump:
         """Until the source ends or the connection breaks."""
         delivery = asyncio.create_task(self._deliver())
         try:
-            while data := await self._reader.read(CHUNK_BYTES):
+            while data := await self._reader.read(self._link.chunk_bytes()):
                 await self._take(data)
             await self._queue.put((0.0, b""))
             await delivery
@@ -191,7 +199,7 @@ async def relay(link: Link, server: tuple[str, int], port: int) -> None:
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
-    service = await asyncio.start_server(accept, sock=listener, limit=CHUNK_BYTES)
+    service = await asyncio.start_server(accept, sock=listener, limit=MAX_CHUNK_BYTES)
     print(listener.getsockname()[1], flush=True)
     while line := await asyncio.to_thread(sys.stdin.readline):
         print(obey(link, line), flush=True)

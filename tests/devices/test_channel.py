@@ -103,12 +103,12 @@ def test_answers_to_other_requests_are_not_mixed_up() -> None:
     program = (
         BANNER
         + "say(id=7, op='error', kind='disk', message=''); say(id=1, op='result'); sys.stdin.readline()\n"
-        + "say(id=2, op='error', kind='disk', message='full\\x1b[2J')"
+        + "say(id=2, op='error', kind='disk', message='no space left\\x1b[2J')"
     )
     with AgentSession(Script(program), {}) as session, pytest.raises(DeviceRunError) as caught:
         session.probe()
     assert caught.value.exit_code == 7
-    assert caught.value.why == "full [disk]"
+    assert caught.value.why == "no space left [disk]"
     assert "free some space" in caught.value.hint
 
 

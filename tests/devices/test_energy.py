@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -163,8 +164,21 @@ def sample(payload: bytes = b"", **fields: Any) -> Frame:
     ],
 )  # fmt: skip
 def test_samples_that_make_no_sense_are_refused(event: Frame) -> None:
-    with pytest.raises(DeviceRunError, match="samples that cannot be read"):
-        _Collector(FoundMeter(FACTS), lambda *_: None).on_event(event)
+    collector = _Collector(FoundMeter(FACTS), lambda *_: None)
+    collector.on_event(event)
+    assert collector.problem
+    assert collector.windows == []
+
+
+def test_the_session_goes_on_after_samples_that_make_no_sense(monkeypatch: pytest.MonkeyPatch) -> None:
+    def energy(keys: object, feeds: object, meter: object, plan: object, on_event: Callable[[Frame], None]) -> dict[str, object]:
+        on_event(sample(b"?"))
+        on_event(sample(np.array([1.1, 5.0]).tobytes()))
+        return {}
+
+    session: Any = type("Session", (), {"energy": staticmethod(energy)})
+    with pytest.raises(DeviceRunError, match="samples that cannot be read: ValueError: 1 bytes"):
+        measure_energy(session, ["one"], {}, FoundMeter(FACTS), PLAN)
 
 
 def test_good_samples_become_a_window() -> None:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.commands import document, edgekit
+from support.commands import document, edgekit_forked
 from support.requirements import missing
 from support.schemas import validator
 from support.small_models import calibration, classifier, labelled
@@ -32,7 +32,7 @@ def request_of(tmp_path: Path) -> list[str | Path]:
 def test_one_table_and_one_verdict_over_both(tmp_path: Path, request_of: list[str | Path]) -> None:
     if importlib_missing("openvino") or importlib_missing("nncf"):
         missing("the openvino extra is not installed")
-    result = edgekit(*request_of, "--target", "onnx,openvino", "-o", tmp_path / "out", "--json")
+    result = edgekit_forked(*request_of, "--target", "onnx,openvino", "-o", tmp_path / "out", "--json")
     assert result.returncode == 0, result.stderr
     report = document(result)
     validator("deploy").validate(report)
@@ -52,7 +52,7 @@ def test_one_table_and_one_verdict_over_both(tmp_path: Path, request_of: list[st
 
 
 def test_auto_takes_every_target_of_the_machine(tmp_path: Path, request_of: list[str | Path]) -> None:
-    result = edgekit(*request_of, "--target", "auto", "--dry-run", "--json")
+    result = edgekit_forked(*request_of, "--target", "auto", "--dry-run", "--json")
     assert result.returncode == 0, result.stderr
     assert {row["target"] for row in document(result)["candidates"]} >= {"onnx", "openvino"}
 
@@ -83,7 +83,7 @@ def test_what_was_asked_for_is_evaluated_though_it_is_slow_and_the_budget_is_spe
     tmp_path: Path, request_of: list[str | Path], choice: tuple[str, str]
 ) -> None:
     """Dynamic int8 of a small convolution is slower than float; asking for that precision, or for the smallest, is no mistake."""
-    result = edgekit(*request_of, "--target", "onnx", *choice, "--budget", "1s", "-o", tmp_path / "out", "--json")
+    result = edgekit_forked(*request_of, "--target", "onnx", *choice, "--budget", "1s", "-o", tmp_path / "out", "--json")
     assert result.returncode == 0, result.stderr
     report = document(result)
     winner = next(row for row in report["candidates"] if row["id"] == report["winner"]["id"])

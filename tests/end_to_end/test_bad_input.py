@@ -12,7 +12,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 from PIL import Image
-from support.commands import document, edgekit
+from support.commands import document, edgekit, edgekit_forked
 from support.requirements import missing
 from support.small_models import calibration, classifier, images, labelled
 
@@ -33,7 +33,7 @@ def place(tmp_path: Path) -> Place:
 def _refused(place: Place, code: int, *said: str, args: list[str | Path]) -> None:
     """Runs ``edgekit deploy --json``, which says it both ways: to people on stderr, and as a document on stdout."""
     before = set(place.folder.rglob("*"))
-    shown = edgekit("deploy", *args, "-o", place.out, "--json", cwd=place.folder)
+    shown = edgekit_forked("deploy", *args, "-o", place.out, "--json", cwd=place.folder)
     assert shown.returncode == code, shown.stderr
     assert "Traceback" not in shown.stderr
     flat = " ".join(shown.stderr.split())
@@ -52,7 +52,9 @@ def _refused(place: Place, code: int, *said: str, args: list[str | Path]) -> Non
 def test_without_json_the_same_is_said_and_stdout_is_empty(place: Place, code: int, args: list[str]) -> None:
     plain = edgekit("deploy", *args, "-o", place.out, cwd=place.folder)
     assert (plain.returncode, plain.stdout) == (code, "")
-    assert plain.stderr == edgekit("deploy", *args, "-o", place.out, "--json", cwd=place.folder).stderr
+    both = edgekit("deploy", *args, "-o", place.out, "--json", cwd=place.folder)
+    assert (both.returncode, both.stderr) == (code, plain.stderr)
+    assert document(both)["exit_code"] == code
 
 
 def test_a_missing_model(place: Place) -> None:
@@ -150,7 +152,9 @@ def test_an_output_that_is_something_else(place: Place) -> None:
 
 def test_an_output_that_cannot_be_written(place: Place) -> None:
     (place.folder / "file").write_text("")
-    shown = edgekit("deploy", place.model, "--target", "onnx", "--budget", "1s", "-o", place.folder / "file" / "out")
+    shown = edgekit_forked(
+        "deploy", place.model, "--target", "onnx", "--precision", "fp32", "--budget", "1s", "-o", place.folder / "file" / "out"
+    )
     assert shown.returncode == 4, shown.stderr
     assert "Traceback" not in shown.stderr
 
@@ -167,7 +171,7 @@ def test_a_full_disk(place: Place, what: str) -> None:
     try:
         out = disk / "out" if what == "output" else place.out
         env = {} if what == "output" else {"EDGEKIT_HOME": str(disk / "home"), "EDGEKIT_GUEST_HOME": str(disk / "guest")}
-        shown = edgekit("deploy", big, "--target", "onnx", "--budget", "1s", "-o", out, env=env)
+        shown = edgekit("deploy", big, "--target", "onnx", "--precision", "fp32", "--budget", "1s", "-o", out, env=env)
         assert shown.returncode in ((4,) if what == "output" else (4, 7)), shown.stderr
         assert "space" in shown.stderr
         assert "Traceback" not in shown.stderr
@@ -203,7 +207,7 @@ def test_a_model_with_an_operator_nobody_knows(place: Place) -> None:
     ],
 )
 def test_an_option_that_cannot_be_read(place: Place, option: str, value: str) -> None:
-    shown = edgekit("deploy", place.model, "--target", "onnx", option, value)
+    shown = edgekit_forked("deploy", place.model, "--target", "onnx", option, value)
     assert shown.returncode == 2, shown.stderr
     assert option in shown.stderr or value in shown.stderr
 

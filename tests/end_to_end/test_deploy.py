@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.commands import document, edgekit
+from support.commands import document, edgekit, edgekit_forked
 from support.requirements import ROOT
 from support.schemas import validator
 
@@ -92,7 +92,7 @@ def test_slices_are_reported_with_their_size(wide: Deployed) -> None:
 
 
 def test_the_bundle_is_intact_and_its_example_runs_without_edgekit(wide: Deployed) -> None:
-    checked = edgekit("check", wide.bundle)
+    checked = edgekit_forked("check", wide.bundle)
     assert checked.returncode == 0, checked.stderr
     assert "integrity ok, origin unknown" in checked.stdout + checked.stderr
     blocked = "import sys; sys.modules['edgekit'] = None; import runpy; runpy.run_path(sys.argv[1], run_name='__main__')"
@@ -121,7 +121,7 @@ def test_no_sample_and_no_folder_of_the_user_is_in_the_bundle(wide: Deployed) ->
 
 
 def test_a_repeated_deploy_reuses_candidates_and_measures_anew(wide: Deployed, tmp_path: Path) -> None:
-    again = edgekit(*wide.args, "--budget", "4s", "-o", tmp_path / "again", "--json", env=wide.env())
+    again = edgekit_forked(*wide.args, "--budget", "4s", "-o", tmp_path / "again", "--json", env=wide.env())
     assert again.returncode == 0, again.stderr
     report = document(again)
     built = [row for row in report["candidates"] if row["stage"] != "rejected"]
@@ -135,7 +135,7 @@ def test_a_repeated_deploy_reuses_candidates_and_measures_anew(wide: Deployed, t
 
 def test_a_run_can_be_repeated_from_its_bundle(wide: Deployed, tmp_path: Path) -> None:
     """The paths in a bundle are relative to nobody's folder, so the data are named anew; everything else is remembered."""
-    result = edgekit(
+    result = edgekit_forked(
         "deploy", WIDE.model, "--from", wide.bundle, "--calib", WIDE.calibration, "--eval", WIDE.evaluation, "--dry-run", "--json",
         cwd=tmp_path, env=wide.env(),
     )  # fmt: skip
@@ -147,14 +147,14 @@ def test_a_run_can_be_repeated_from_its_bundle(wide: Deployed, tmp_path: Path) -
     assert [row["id"] for row in repeated["candidates"]] == found[: len(repeated["candidates"])]  # the search adds others
     assert not any(warning.startswith("--from") for warning in repeated["warnings"])
     assert list(tmp_path.iterdir()) == []
-    other = edgekit(
+    other = edgekit_forked(
         "deploy", SMALL.model, "--from", wide.bundle, "--calib", WIDE.evaluation, "--eval", WIDE.calibration, "--dry-run", "--json",
         cwd=tmp_path, env=wide.env(),
     )  # fmt: skip
     assert other.returncode == 4, "the calibration archive has no labels to evaluate with"
     with np.load(WIDE.calibration) as data:
         np.savez(tmp_path / "fewer.npz", **{name: data[name][:100] for name in data.files})
-    other = edgekit(
+    other = edgekit_forked(
         "deploy", SMALL.model, "--from", wide.bundle, "--calib", "fewer.npz", "--eval", WIDE.evaluation, "--dry-run", "--json",
         cwd=tmp_path, env=wide.env(),
     )  # fmt: skip
@@ -169,7 +169,7 @@ def test_install_keeps_the_previous_version(wide: Deployed, tmp_path: Path) -> N
     first = sdk.install(wide.bundle, place)
     assert (place / "current").is_symlink()
     assert (place / "current" / "edgekit.json").read_bytes() == (wide.bundle / "edgekit.json").read_bytes()
-    result = edgekit(
+    result = edgekit_forked(
         "deploy", SMALL.model, "--target", "onnx", "--precision", "fp32", "-o", tmp_path / "out", "--install", place, env=wide.env()
     )
     assert result.returncode == 0, result.stderr
@@ -180,7 +180,7 @@ def test_install_keeps_the_previous_version(wide: Deployed, tmp_path: Path) -> N
 def test_float_is_kept_for_the_small_net_and_the_reason_is_on_the_terminal(tmp_path: Path, wide: Deployed) -> None:
     result = edgekit(
         "deploy", SMALL.model, "--target", "onnx", "--calib", SMALL.calibration, "--eval", SMALL.evaluation, "--metric", "accuracy",
-        "--budget", "30s", "-o", tmp_path / "out", env=wide.env(),
+        "--budget", "10s", "-o", tmp_path / "out", env=wide.env(),
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     flat = " ".join(result.stderr.split())
@@ -197,14 +197,14 @@ def test_float_is_kept_for_the_small_net_and_the_reason_is_on_the_terminal(tmp_p
     ],
 )
 def test_an_unmet_budget_is_exit_5_with_the_reason(tmp_path: Path, extra: list[str], said: str, wide: Deployed) -> None:
-    result = edgekit("deploy", SMALL.model, "--target", "onnx", *extra, "-o", tmp_path / "out", env=wide.env())
+    result = edgekit_forked("deploy", SMALL.model, "--target", "onnx", *extra, "-o", tmp_path / "out", env=wide.env())
     assert result.returncode == 5, result.stderr
     assert said in " ".join(result.stderr.split())
     assert not (tmp_path / "out").exists()
 
 
 def test_build_measures_nothing_and_says_so(tmp_path: Path, wide: Deployed) -> None:
-    result = edgekit(
+    result = edgekit_forked(
         "build", SMALL.model, "--target", "onnx", "--calib", SMALL.calibration, "-o", tmp_path / "out", "--json", env=wide.env()
     )
     assert result.returncode == 0, result.stderr
@@ -215,22 +215,22 @@ def test_build_measures_nothing_and_says_so(tmp_path: Path, wide: Deployed) -> N
 
 def test_a_profile_that_this_machine_is_not_is_built_only(tmp_path: Path, wide: Deployed) -> None:
     other = "generic-arm64" if platform.machine() == "x86_64" else "generic-x86-64"
-    result = edgekit("deploy", SMALL.model, "--target", other, "-o", tmp_path / "out", "--json", env=wide.env())
+    result = edgekit_forked("deploy", SMALL.model, "--target", other, "-o", tmp_path / "out", "--json", env=wide.env())
     assert result.returncode == 0, result.stderr
     report = document(result)
     assert report["device"] is None
     assert report["winner"]["provisional"]
     assert "is not a" in _row(report, report["winner"]["id"])["latency_reason"]
-    limited = edgekit("deploy", SMALL.model, "--target", other, "--max-latency", "5ms", "-o", tmp_path / "b", env=wide.env())
+    limited = edgekit_forked("deploy", SMALL.model, "--target", other, "--max-latency", "5ms", "-o", tmp_path / "b", env=wide.env())
     assert limited.returncode == 2
-    named = edgekit("deploy", SMALL.model, "--target", other, "--device", "local", "-o", tmp_path / "c", env=wide.env())
+    named = edgekit_forked("deploy", SMALL.model, "--target", other, "--device", "local", "-o", tmp_path / "c", env=wide.env())
     assert named.returncode == 2
     assert other in named.stderr
 
 
 @pytest.mark.parametrize("what", ["model", "bundle"])
 def test_profile_measures_a_model_or_a_bundle_as_it_is(what: str, wide: Deployed) -> None:
-    result = edgekit("profile", WIDE.model if what == "model" else wide.bundle, "--target", "onnx", "--json", env=wide.env())
+    result = edgekit_forked("profile", WIDE.model if what == "model" else wide.bundle, "--target", "onnx", "--json", env=wide.env())
     assert result.returncode == 0, result.stderr
     report = document(result)
     validator("profile").validate(report)
@@ -257,7 +257,7 @@ def test_the_demo_shows_one_model_where_a_candidate_wins_and_one_where_float_is_
 def test_code_from_a_configuration_file_is_shown_and_not_run(tmp_path: Path, wide: Deployed) -> None:
     (tmp_path / "data.py").write_text("import pathlib\npathlib.Path('ran').write_text('')\ndef samples():\n    yield {}\n")
     (tmp_path / "edgekit.toml").write_text('[deploy]\ntarget = "onnx"\ncalib = "data.py:samples"\n')
-    result = edgekit("deploy", SMALL.model, "-o", tmp_path / "out", cwd=tmp_path, env=wide.env())
+    result = edgekit_forked("deploy", SMALL.model, "-o", tmp_path / "out", cwd=tmp_path, env=wide.env())
     assert result.returncode == 2, result.stderr
     assert "data.py:samples" in result.stderr
     assert not (tmp_path / "ran").exists()

@@ -1,4 +1,7 @@
-"""Real models with OpenVINO on this processor: fast enough to be worth the extra, and still right on a set that was never given."""
+"""Real models with OpenVINO on this processor: fast enough to be worth the extra, and still right on a set that was never given.
+
+magika runs always; the larger ones take minutes each and run with ``--long``.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from support.requirements import missing
 from support.running import onnx_predictor
 from support.tasks import TASKS, task
 
-pytestmark = [pytest.mark.real_model, pytest.mark.slow]
+pytestmark = pytest.mark.real_model
 
 
 @pytest.fixture(autouse=True)
@@ -61,6 +64,7 @@ def _needs_bfloat16() -> None:
 
 
 # One precision each, the one that wins here: the whole search over all of them is what `scripts/bench tasks` runs.
+@pytest.mark.long
 @pytest.mark.alone
 @pytest.mark.usefixtures("_needs_bfloat16")
 def test_the_recogniser(tmp_path: Path) -> None:
@@ -68,12 +72,14 @@ def test_the_recogniser(tmp_path: Path) -> None:
     require_speed(report, 3.2)
 
 
+@pytest.mark.long
 @pytest.mark.alone
 def test_minilm(tmp_path: Path) -> None:
     report = deploy("minilm", "openvino", tmp_path / "out", "--precision", "int8", "--budget", "30s")
     require_speed(report, 2.6)
 
 
+@pytest.mark.long
 @pytest.mark.alone
 @pytest.mark.usefixtures("_needs_bfloat16")
 def test_the_detector(tmp_path: Path) -> None:
@@ -84,6 +90,7 @@ def test_the_detector(tmp_path: Path) -> None:
     require_speed(report, 1.85)
 
 
+@pytest.mark.slow
 def test_magika_ships_neither_bfloat16_nor_the_default_int8(tmp_path: Path) -> None:
     report = deploy("magika", "openvino", tmp_path / "out", "--budget", "60s")
     for row in report["candidates"]:

@@ -50,7 +50,7 @@ def deployed(tmp_path: Path, **options: Any) -> DeployReport:
 def test_quality_is_judged_here_and_speed_measured_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, skewable: None) -> None:
     device = board(tmp_path)
     known(monkeypatch, device)
-    report = deployed(tmp_path, eval=labelled(tmp_path / "eval.npz", n=40), metric="accuracy")
+    report = deployed(tmp_path, eval=labelled(tmp_path / "eval.npz", n=20), metric="accuracy", budget="20s")
     rows = {row.scheme: row for row in report.candidates}
     assert report.winner is not None
     assert report.winner.id == "null/int8-dynamic"
@@ -70,10 +70,9 @@ def test_quality_is_judged_here_and_speed_measured_there(tmp_path: Path, monkeyp
     assert (tmp_path / "out/edgekit.json").is_file()
 
 
-@pytest.mark.alone
 def test_a_device_that_says_something_else_is_judged_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, skewable: None) -> None:
     known(monkeypatch, board(tmp_path, SKEW="1.5"))
-    report = deployed(tmp_path)
+    report = deployed(tmp_path, precision="int8-dynamic", budget="5s")
     row = report.row("null/int8-dynamic")
     assert row.quality_measured_on == "device"
     assert row.device_difference is not None
@@ -86,7 +85,7 @@ def test_a_device_that_says_something_else_is_judged_there(tmp_path: Path, monke
 
 def test_on_request_everything_is_judged_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, skewable: None) -> None:
     known(monkeypatch, board(tmp_path, SKEW="1.5"))
-    report = deployed(tmp_path, eval_on="device", precision="fp32")
+    report = deployed(tmp_path, eval_on="device", precision="fp32", budget="5s")
     row = report.row("null/float32")
     assert row.quality_measured_on == "device"
     assert row.device_difference is None

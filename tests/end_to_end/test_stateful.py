@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.commands import edgekit
+from support.commands import edgekit_forked
 from support.requirements import missing
 from support.tasks import TASKS, task
 
@@ -19,7 +19,7 @@ def deploy(file: str, out: Path) -> tuple[dict[str, Any], str]:
     if any(importlib.util.find_spec(name) is None for name in ("openvino", "nncf")):
         missing("the openvino extra is not installed")
     model = task("silero").variant(file)
-    result = edgekit(
+    result = edgekit_forked(
         "deploy", model, "--target", "onnx,openvino", "--calib", f"{TASKS / 'silero'}.py:calibration",
         "--eval", f"{TASKS / 'silero'}.py:evaluate", "--budget", "30s", "-o", out, timeout_s=600,
     )  # fmt: skip

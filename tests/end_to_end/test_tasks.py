@@ -1,4 +1,7 @@
-"""Real models on real tasks, scored on a third set that edgekit was never given."""
+"""Real models on real tasks, scored on a third set that edgekit was never given.
+
+The larger two take minutes each and run with ``--long``; ``scripts/bench tasks`` compares them with their peers.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +61,7 @@ def row(report: dict[str, Any], candidate_id: str) -> dict[str, Any]:
 
 
 @pytest.mark.real_model
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.alone
 def test_the_recogniser(tmp_path: Path) -> None:
     recogniser = task("recogniser")
@@ -76,7 +79,7 @@ def test_the_recogniser(tmp_path: Path) -> None:
 
 
 @pytest.mark.real_model
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.alone
 def test_minilm(tmp_path: Path) -> None:
     minilm = task("minilm")
@@ -119,8 +122,8 @@ def test_a_slice_that_int8_breaks_is_refused_by_name(tmp_path: Path) -> None:
         assert broken["value"] < broken["value_float"] - broken["allowed"]
         assert r["reason"] in done.terminal
     without = deploy(
-        slices, "slices", tmp_path / "without", "--precision", "int8", evaluation="evaluate_without_broken_slice",
-        calibration="calibration_without_broken_slice",
+        slices, "slices", tmp_path / "without", "--precision", "int8", "--budget", "10s",
+        evaluation="evaluate_without_broken_slice", calibration="calibration_without_broken_slice",
     )  # fmt: skip
     accepted = [r for r in without.report["candidates"] if r["scheme"] == "int8" and r["accepted"]]
     print([(r["id"], r["speedup_vs_reference"]) for r in accepted])

@@ -13,6 +13,18 @@ import pytest
 
 from edgekit.devices.inventory import Device
 from edgekit.devices.transport import ProcessPipes
+from edgekit.errors import DeviceUnavailableError
+
+
+@dataclass(frozen=True)
+class GoneTransport:
+    """A board that is switched off."""
+
+    address: str = "ssh://gone"
+    shares_files: bool = False
+
+    def spawn(self, zipapp: Path) -> ProcessPipes:
+        raise DeviceUnavailableError(f"{self.address} does not answer", why="no route to host", hint="switch it on")
 
 
 @dataclass(frozen=True)
@@ -40,10 +52,12 @@ class BoardTransport:
 
 
 def board(home: Path, name: str = "board", **environment: str) -> Device:
-    """A device called ``name`` with a guest home and a lease of its own under ``home``."""
+    """A device called ``name`` with a home, a guest home and a lease of its own under ``home``."""
     place = home / name
-    (place / "lease").mkdir(parents=True)
-    own = {"EDGEKIT_GUEST_HOME": str(place / "guest"), "EDGEKIT_LEASE_DIR": str(place / "lease"), **environment}
+    for folder in ("home", "lease"):
+        (place / folder).mkdir(parents=True)
+    own = {"HOME": str(place / "home"), "EDGEKIT_GUEST_HOME": str(place / "guest"), "EDGEKIT_LEASE_DIR": str(place / "lease")}
+    own |= environment
     return Device(name, f"ssh://{name}", BoardTransport(f"ssh://{name}", own))
 
 

@@ -16,12 +16,16 @@ from edgekit.types import (
     BaselineReport,
     Candidate,
     CandidateReport,
+    ConditionSummary,
     DeployReport,
     Fidelity,
     Latency,
     Measurement,
     Ratio,
     SliceVerdict,
+    SustainBucket,
+    SustainReport,
+    SustainRow,
     WarmUp,
     Winner,
 )
@@ -30,6 +34,27 @@ from edgekit.values import to_json
 FLOAT = Candidate("onnx", Float32())
 DIM = SliceVerdict(0.9, 40, 0.95, 0.05, 0.05, accepted=True, resolution_limited=True)
 STATIC = Candidate("onnx", Int8Static(), frozenset({"conv1"}), {"level": 2}, {"threads": 1})
+
+
+CONDITIONS = ConditionSummary(
+    governor="ondemand", clock_hz=(1.5e9, 2.4e9), temperature_c=(44.0, 61.5), waited=0.0, others=0.01, others_machine=0.02,
+    throttled=("get_throttled",), reasons={"pressure": "not kept"},
+)  # fmt: skip
+
+
+def sustained(n_buckets: int = 60) -> SustainReport:
+    """Two candidates that change places when they are hot."""
+    cool, hot = (Latency(p50, 1.1 * p50, 1.2 * p50, 1.3 * p50, p50, 900, (p50, p50)) for p50 in (0.001, 0.002))
+    buckets = tuple(SustainBucket(10.0 * n, 100, 0.001 + 2e-5 * n, 0.0012, 2.4e9 - 1e7 * n, 45.0 + n) for n in range(n_buckets))
+    rows = (
+        SustainRow("onnx/float32", buckets, cool, hot, held_down="the clock fell from 2.40 to 1.80 GHz during the run"),
+        SustainRow("onnx/int8", buckets, hot, cool),
+        SustainRow("onnx/float16", failure="crash: it ended"),
+    )
+    return SustainReport(
+        planned_s=600.0, elapsed_s=600.4, first_s=60.0, last_s=150.1, rows=rows, ranking_first=("onnx/float32", "onnx/int8"),
+        ranking_last=("onnx/int8", "onnx/float32"), would_change=True, reason="in the last quarter onnx/int8 is 2.00x the speed",
+    )  # fmt: skip
 
 
 def request(**changes: Any) -> Any:
@@ -84,6 +109,8 @@ def row(candidate: Candidate, *, accepted: bool) -> CandidateReport:
         speedup_vs_reference=ratio,
         speedup_vs_own_float=ratio,
         trust="steady",
+        trust_reason="the medians of 20 rounds spread by 1.0%",
+        conditions=CONDITIONS,
         loop="agent/1",
         size_bytes=1000,
         peak_memory_bytes=50_000_000,
@@ -117,4 +144,5 @@ def full_report(*, asked: Any = None, winner: Winner | None = Winner("onnx/float
         wall_s=12.5,
         peak_rss_bytes=100_000_000,
         warnings=("the governor is powersave",),
+        sustain=sustained(2),  # few: the schemas are tested with every key left out in turn
     )

@@ -1,7 +1,7 @@
 """Names of supply rails on NVIDIA Jetson boards, shared by the three ways to read them.
 
 The totals are those that NVIDIA names as the input of the module or of the board (Jetson Linux Developer Guide, "Platform Power and
-Performance"): VDD_IN on Orin Nano, Orin NX, Xavier NX and TX2, POM_5V_IN on Nano, VIN on Thor. AGX Orin and AGX Xavier have no such
+Performance"): VDD_IN on Orin Nano, Orin NX and Xavier NX, POM_5V_IN on Nano, VIN on Thor. AGX Orin and AGX Xavier have no such
 rail, and which of theirs feed one another is not the same on every board, so nothing is added up there unless the user says what.
 """
 

@@ -1,0 +1,136 @@
+"""A real SSH server, Python and ONNX Runtime of aarch64, emulated: a deploy, and what is left when it is broken off as root."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.guests import Toy
+from support.small_models import calibration, classifier
+
+import edgekit
+from edgekit.devices import AgentSession, BenchPlan, Opened, Timeouts, WorkerFailedError
+from edgekit.devices.ssh import ssh_transport
+from edgekit.errors import DeviceUnavailableError
+from edgekit.types import RunFailure, Runner
+
+from .emulated import GOVERNOR, Emulated, device, network_as_it_was, ssh_home, wait_until  # noqa: F401 - fixtures
+
+X = np.ones((2, 3), np.float32)
+PATIENT = Timeouts(connect_s=90.0, probe_s=90.0)  # emulated, beside other tests
+DOT_PRODUCT = '''
+"""A build for cores with dot products (Armv8.2 and later), and nothing else: sdot v0.4s, v1.16b, v2.16b; ret."""
+import ctypes, mmap
+
+CODE = bytes.fromhex("2094824e" "c0035fd6")
+
+def fingerprint():
+    return {"runtime": "machine code"}
+
+class Session:
+    def __init__(self, files, options):
+        self.page = mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+        self.page.write(CODE)
+        address = ctypes.addressof(ctypes.c_char.from_buffer(self.page))
+        self.function = ctypes.CFUNCTYPE(None)(address)
+
+    def run(self, feeds):
+        self.function()
+        return feeds
+
+    def layers(self):
+        return []
+
+    def close(self):
+        pass
+'''
+
+
+def test_deploy(device: Emulated, tmp_path: Path) -> None:  # noqa: F811
+    """Built for what it says it is, judged here, run there: the outputs agree, and its times are called no evidence."""
+    report = edgekit.deploy(
+        classifier(tmp_path / "model.onnx"), target="onnx", device=device.address, precision="w8", budget="1s",
+        calib=calibration(tmp_path / "calib.npz", n=80), output=tmp_path / "out",
+    )  # fmt: skip
+    assert report.device is not None
+    assert report.device["kind"] == "emulated"
+    assert report.winner is not None
+    assert report.winner.provisional
+    measured = [row for row in report.candidates if row.latency_s is not None]
+    assert {row.scheme for row in measured} >= {"float32", "w8"}
+    for row in measured:
+        assert row.device_difference is not None
+        assert row.device_difference.n >= 16
+        assert row.device_difference.value <= row.device_difference.tolerance
+        assert row.quality_measured_on == "host", "it agreed within the runner's tolerance"
+    assert any("no evidence" in text for text in report.warnings), report.warnings
+    assert (tmp_path / "out" / "edgekit.json").is_file()
+    assert device.agents() == []
+
+
+def test_an_illegal_instruction_is_a_candidates_result(device: Emulated, tmp_path: Path) -> None:  # noqa: F811
+    """The same build runs on a Cortex-A76 and dies of SIGILL on a Cortex-A53."""
+    code = tmp_path / "dot_product.py"
+    code.write_text(DOT_PRODUCT)
+    runner = Runner(code=(code,), entry="dot_product", requires=(), files=(), options={})
+    for python, works in (("python3", True), ("/usr/local/bin/python3-cortex-a53", False)):
+        transport = ssh_transport(device.address, python=python)
+        with AgentSession(transport, {"dot": runner}, timeouts=PATIENT) as session:
+            assert isinstance(session.open("dot", "dot", runner, {}), Opened)
+            if works:
+                np.testing.assert_array_equal(session.infer("dot", {"x": X})["x"], X)
+                continue
+            with pytest.raises(WorkerFailedError) as caught:
+                session.infer("dot", {"x": X})
+            assert (caught.value.failure.kind, "SIGILL" in caught.value.failure.message) == ("crash", True)
+            [failure] = session.bench(["dot"], {"dot": {"x": X}}, BenchPlan(rounds=1)).values()
+            assert isinstance(failure, RunFailure)
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize("how", ["cut", "black-hole"])
+def test_a_cable_that_is_pulled_in_the_middle_of_a_measurement(device: Emulated, toy: Toy, how: str) -> None:  # noqa: F811
+    """As root, with the governor changed: within 15 s no process is left, the lease is free and the governor what it was."""
+    assert device.read(GOVERNOR) == "ondemand"
+    pulled_at: list[float] = []
+
+    def pull(done: int, total: int, step: str) -> None:
+        if done == 1 and step.startswith("round") and not pulled_at:
+            assert device.read(GOVERNOR) == "performance"
+            assert len(device.agents()) == 2
+            device.network(how)
+            pulled_at.append(time.monotonic())
+
+    with (  # noqa: PT012
+        pytest.raises(DeviceUnavailableError) as caught,
+        AgentSession(ssh_transport(device.root_address), {"toy": toy.runner()}, timeouts=PATIENT) as session,
+    ):
+        session.push(toy.artifact, toy.files)
+        assert isinstance(session.open("one", "toy", toy.runner(), toy.files), Opened)
+        with session.governor("performance"):
+            session.bench(["one"], {"one": {"x": X}}, BenchPlan(rounds=1000, round_s=0.2), pull)
+    assert caught.value.exit_code == 6
+    left_s = 15.0 - (time.monotonic() - pulled_at[0])
+    wait_until(lambda: device.agents() == [] and device.read(GOVERNOR) == "ondemand", left_s, "agents gone, governor put back")
+    device.network("pass")
+    with AgentSession(ssh_transport(device.root_address), {}, timeouts=PATIENT) as session, session.lease():
+        assert session.repaired == ()
+
+
+def test_a_killed_guardian_is_repaired_at_the_next_connect(device: Emulated, toy: Toy) -> None:  # noqa: F811
+    with AgentSession(ssh_transport(device.root_address), {"toy": toy.runner()}, timeouts=PATIENT) as session:
+        session.push(toy.artifact, toy.files)
+        assert isinstance(session.open("one", "toy", toy.runner(), toy.files), Opened)
+        with pytest.raises(DeviceUnavailableError), session.governor("performance"):  # noqa: PT012
+            guardian, _ = device.agents()
+            os.kill(guardian, signal.SIGKILL)
+            session.infer("one", {"x": X})
+        wait_until(lambda: device.agents() == [], 10, "the worker is gone as well")
+        assert device.read(GOVERNOR) == "performance", "nobody was left to put it back"
+    with AgentSession(ssh_transport(device.root_address), {}, timeouts=PATIENT) as session:
+        assert any("scaling_governor was put back from performance to ondemand" in line for line in session.repaired)
+        assert device.read(GOVERNOR) == "ondemand"
