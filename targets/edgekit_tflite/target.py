@@ -159,7 +159,7 @@ class TFLiteTarget:
         return Runner(
             code=(Path(__file__).with_name("device.py"),),
             entry="device",
-            requires=(),  # whichever of three packages is there
+            requires=("ai_edge_litert",),  # or an older package of the same: see device.py
             files=tuple(sorted(artifact.files)),
             options=options,
             # Kernels differ between processors in the order of additions; an int8 activation on a border moves by one step.

@@ -15,19 +15,22 @@ _TARGET = ROOT / "targets" / "edgekit_tflite"
 
 @functools.cache
 def shared_home() -> Path:
-    """A folder for ``EDGEKIT_HOME`` that lasts. What was converted by other sources is not kept."""
-    digest = hashlib.sha256()
-    for path in sorted([*_TARGET.glob("convert*.py"), _TARGET / "graph.py"]):
-        digest.update(path.read_bytes())
+    """A folder for ``EDGEKIT_HOME`` that lasts. What was converted or calibrated by other sources is not kept."""
+    kept_by = {
+        "candidates": [*_TARGET.glob("convert*.py"), _TARGET / "graph.py"],
+        "ranges": [*(ROOT / "edgekit" / "quantize").glob("*.py"), _TARGET / "calibration.py", _TARGET / "graph.py"],
+    }
     home = ROOT / ".cache" / "tests" / "tflite"
     home.mkdir(parents=True, exist_ok=True)
     handle = os.open(home, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)  # tests run in several processes
-        stamp = home / "converted-by"
-        if not stamp.exists() or stamp.read_text() != digest.hexdigest():
-            shutil.rmtree(home / "cache" / "candidates", ignore_errors=True)
-            stamp.write_text(digest.hexdigest())
+        for name, sources in kept_by.items():
+            digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(sources))).hexdigest()
+            stamp = home / f"{name}-by"
+            if not stamp.exists() or stamp.read_text() != digest:
+                shutil.rmtree(home / "cache" / name, ignore_errors=True)
+                stamp.write_text(digest)
     finally:
         os.close(handle)
     return home
