@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+from support.schemas import validator
 from support.tiny_toolchain import NAME, tiny_toolchain
 
 from edgekit import toolchain as toolchains
@@ -72,20 +74,23 @@ def test_a_script_runs_in_a_toolchain_that_is_made_for_it(tiny: Toolchain, tmp_p
     with toolchains.policy(timeout_s=120, progress=told):
         run(tiny, script, ["in.txt"], work=tmp_path, what="greeting failed")
     assert (tmp_path / "out.txt").read_text() == "hello world"
-    assert "tiny" in told.notes[0] and any(NAME in step for step in told.steps)
+    assert "tiny" in told.notes[0]
+    assert any(NAME in step for step in told.steps)
     found = toolchains.status(tiny)
-    assert found.state == "installed" and found.path is not None
+    assert found.state == "installed"
+    assert found.path is not None
     assert not list(found.path.glob("lib/*/site-packages/pip")), "nothing can be added to what was locked"
+    script.write_text("raise RuntimeError('no rule for Frobnicate')\n")
     with pytest.raises(ModelError) as failure:
-        script.write_text("raise RuntimeError('no rule for Frobnicate')\n")
         run(tiny, script, [], work=tmp_path, what="greeting failed", hint="try louder")
-    assert "no rule for Frobnicate" in failure.value.why and failure.value.hint == "try louder"
+    assert "no rule for Frobnicate" in failure.value.why
+    assert failure.value.hint == "try louder"
     script.write_text("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n")
     with pytest.raises(ModelError, match="signal 11"):
         run(tiny, script, [], work=tmp_path, what="greeting failed")
     script.write_text("import time\ntime.sleep(60)\n")
     started_s = time.monotonic()
-    with pytest.raises(ModelError, match="over 0.5 s"):
+    with pytest.raises(ModelError, match=r"over 0\.5 s"):
         run(tiny, script, [], work=tmp_path, what="greeting failed", limits=Limits(time_s=0.5))
     assert time.monotonic() - started_s < 20
     script.write_text("x = bytearray(4 << 30)\n")
@@ -97,7 +102,8 @@ def test_what_the_lock_does_not_name_is_refused(tmp_path: Path, monkeypatch: pyt
     other = tiny_toolchain(tmp_path / "t", monkeypatch, sha256="0" * 64)
     with pytest.raises(DependencyError) as failure, toolchains.ensure(other):
         pass
-    assert failure.value.exit_code == 3 and "HASH" in failure.value.why.upper()
+    assert failure.value.exit_code == 3
+    assert "HASH" in failure.value.why.upper()
     assert toolchains.status(other).state == "not installed"
 
 
@@ -144,7 +150,8 @@ def test_a_half_made_one_leaves_nothing(tiny: Toolchain, made: list[Path], monke
     with pytest.raises(DependencyError, match="network"), toolchains.ensure(tiny):
         pass
     place = toolchains.status(tiny).path
-    assert place is not None and [path.name for path in place.parent.iterdir()] == [".locks"]
+    assert place is not None
+    assert [path.name for path in place.parent.iterdir()] == [".locks"]
     left = place.with_name(f".{place.name}.killed.tmp")  # what a killed process could not clean up
     left.mkdir()
     monkeypatch.setattr(toolchains, "install", whole)
@@ -156,7 +163,9 @@ def test_offline_it_is_refused_before_anything_is_done(tiny: Toolchain, made: li
     monkeypatch.setenv("EDGEKIT_OFFLINE", "1")
     with pytest.raises(DependencyError) as failure, toolchains.ensure(tiny):
         pass
-    assert failure.value.exit_code == 3 and "toolchain install tiny" in failure.value.hint and not made
+    assert failure.value.exit_code == 3
+    assert "toolchain install tiny" in failure.value.hint
+    assert not made
     monkeypatch.setenv("EDGEKIT_OFFLINE", "0")
     with toolchains.ensure(tiny):
         pass
@@ -200,7 +209,8 @@ def test_removing_takes_older_ones_along(tiny: Toolchain, made: list[Path]) -> N
         pass
     assert len(made) == 2, "another description is another toolchain"
     assert toolchains.remove(newer) > 0
-    assert toolchains.status(newer).state == "not installed" and toolchains.remove(newer) == 0
+    assert toolchains.status(newer).state == "not installed"
+    assert toolchains.remove(newer) == 0
 
 
 def test_the_locks_in_the_package_are_exact_and_hashed() -> None:
@@ -221,3 +231,19 @@ def test_names_and_platforms_that_are_not_there(tiny: Toolchain) -> None:
     assert toolchains.status(tiny).state == "no lock"
     with pytest.raises(DependencyError, match="cp27-plan9-vax"):
         lock_sha256(tiny)
+
+
+def test_the_command_says_the_same_to_programs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from click.testing import CliRunner
+
+    from edgekit.cli.toolchain import toolchain as command
+
+    monkeypatch.setenv("EDGEKIT_TOOLCHAINS", str(tmp_path / "toolchains"))
+    for name, arguments in {
+        "toolchains": ["list"], "toolchain": ["show", "onnx2tf"], "toolchain-remove": ["remove", "onnx2tf"],
+    }.items():  # fmt: skip
+        done = CliRunner().invoke(command, [*arguments, "--json"], catch_exceptions=False)
+        validator(name).validate(json.loads(done.stdout))
+        assert "onnx2tf" in CliRunner().invoke(command, arguments, catch_exceptions=False).stdout
+    monkeypatch.setenv("EDGEKIT_OFFLINE", "1")
+    assert isinstance(CliRunner().invoke(command, ["install", "onnx2tf"]).exception, DependencyError)
