@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import logging
 import os
+import re
 import shutil
 import stat
 from collections.abc import Iterator
@@ -124,7 +125,7 @@ def remove(toolchain: Toolchain) -> int:
     root = _root()
     freed = 0
     for place in sorted(root.iterdir()):
-        if not place.name.startswith((f"{toolchain.name}-", f".{toolchain.name}-")):
+        if not re.fullmatch(rf"\.?{re.escape(toolchain.name)}-[0-9a-f]{{16}}(\..+\.tmp)?", place.name):
             continue
         with locked(_lock(root, place.name.lstrip(".").split(".")[0])), writing(place):
             freed += _listing(place)[1] if place.exists() else 0
