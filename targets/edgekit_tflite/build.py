@@ -63,6 +63,8 @@ def recipe_of(graph: tflite.Graph, candidate: Candidate, kept: Collection[int]) 
     scheme, chosen = candidate.scheme, read_options(candidate)
     weights = OCTAV if chosen.get("weight_scales") == "octav" else MIN_MAX
     if isinstance(scheme, Int8Static):
+        if chosen["last_layers"] == "float":
+            kept = frozenset(kept) | placement.last_kernels(graph)
         return _static(graph, kept, weights, elementwise=chosen["elementwise"], in_int8=chosen["interface"] == "int8")
     if isinstance(scheme, Int8Dynamic):
         kinds = (*placement.PRODUCTS, *(("CONV_2D",) if chosen["convolutions"] else ()))

@@ -15,11 +15,17 @@ DTYPES = frozenset({
 RUN_OPTIONS = {"threads": int, "xnnpack": bool, "layers": bool}
 #: Features in the spelling of ``/proc/cpuinfo``: products of bytes added up in 32 bits; any one will do.
 DOT_PRODUCTS = ("asimddp", "i8mm", "avx512_vnni", "avx_vnni", "amx_int8")
+#: Half precision in vectors.
+HALF_PRECISION = ("asimdhp", "avx512_fp16")
 
 
 def lacks_dot_products(site: Site) -> bool:
-    """Whether the processor has been probed and has no instruction that multiplies bytes: integers then gain little."""
+    """Whether the processor has been probed and has no such instruction: 4-bit weights are then slower than float (measured)."""
     return site.device is not None and not set(DOT_PRODUCTS) & set(site.device.cpu_features)
+
+
+def has_half_precision(site: Site) -> bool:
+    return site.device is not None and bool(set(HALF_PRECISION) & set(site.device.cpu_features))
 
 
 def reject_run_options(what: str, options: Mapping[str, Scalar]) -> Reject | None:

@@ -9,12 +9,14 @@ from edgekit.schemes import Int8Dynamic, Int8Static, Scheme
 from edgekit.types import Candidate
 
 #: What each option may be; the first is the default.
-#: ``elementwise``: also element-wise operators compute in int8. ``interface``: what inputs and outputs are stored as.
+#: ``elementwise``: also element-wise operators compute in int8. ``last_layers``: those that the outputs come from; in float, an
+#: output with a wide range keeps its small values. ``interface``: what inputs and outputs are stored as.
 #: ``convolutions``: dynamic int8 also in convolutions. ``weight_scales``: the whole range, or OCTAV's clipped one
 #: (https://arxiv.org/abs/2206.06501).
 _WEIGHT_SCALES = ("minmax", "octav")
 _STATIC: dict[str, tuple[Any, ...]] = {
     "elementwise": (False, True),
+    "last_layers": ("int8", "float"),
     "interface": ("float", "int8"),
     "weight_scales": _WEIGHT_SCALES,
 }

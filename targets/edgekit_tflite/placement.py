@@ -7,7 +7,10 @@ What is left in float on purpose, because ai-edge-quantizer makes files of it th
   0.16 in a sentence encoder). Dynamically quantized it is right.
 - ``PADV2``: its padding value is not quantized with the tensor.
 - ``SOFTMAX``: 17 dB at the end of a classifier, for nothing.
-- What rounds but saves no time next to operators in float: element-wise operators, unless asked for.
+- ``CONCATENATION`` of tensors that differ in range: all get the widest one's scale, and a face detector's small scores vanished.
+- What rounds but saves little time next to operators in float: element-wise operators.
+
+The last two are quantized on request (build option ``elementwise``).
 """
 
 from __future__ import annotations
@@ -21,13 +24,13 @@ KERNELS = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED")
 PRODUCTS = ("FULLY_CONNECTED", "BATCH_MATMUL")
 #: Operators that move values, or choose among them, without computing: int8 passes through, at the scale of what they read.
 MOVES = frozenset({
-    "PAD", "RESHAPE", "TRANSPOSE", "MAX_POOL_2D", "CONCATENATION", "SLICE", "STRIDED_SLICE", "SPLIT", "PACK", "UNPACK", "GATHER",
-    "GATHER_ND", "RELU", "RESIZE_NEAREST_NEIGHBOR", "SPACE_TO_DEPTH", "AVERAGE_POOL_2D",
+    "PAD", "RESHAPE", "TRANSPOSE", "MAX_POOL_2D", "SLICE", "STRIDED_SLICE", "SPLIT", "UNPACK", "GATHER", "GATHER_ND", "RELU",
+    "RESIZE_NEAREST_NEIGHBOR", "SPACE_TO_DEPTH", "AVERAGE_POOL_2D",
 })  # fmt: skip
-#: Operators that compute element by element or take means, and can do so in int8.
-ELEMENTWISE = frozenset(
-    {"ADD", "SUB", "MUL", "MEAN", "LOGISTIC", "TANH", "HARD_SWISH", "GELU", "MAXIMUM", "RESIZE_BILINEAR", "SUM"}
-)
+#: Operators that compute element by element, take means or put tensors side by side, and can do so in int8.
+ELEMENTWISE = frozenset({
+    "CONCATENATION", "ADD", "SUB", "MUL", "MEAN", "LOGISTIC", "TANH", "HARD_SWISH", "GELU", "MAXIMUM", "RESIZE_BILINEAR", "SUM",
+})  # fmt: skip
 
 
 def static_operators(graph: Graph, kept: Collection[int], *, elementwise: bool) -> list[int]:
@@ -50,6 +53,25 @@ def static_operators(graph: Graph, kept: Collection[int], *, elementwise: bool) 
             found.add(index)
             in_int8.update(operator.outputs)
     return sorted(found)
+
+
+def last_kernels(graph: Graph) -> frozenset[int]:
+    """The kernels whose results become the model's outputs with nothing but light operators in between, by index."""
+    makers = {name: index for index, operator in enumerate(graph.operators) for name in operator.outputs}
+    found: set[int] = set()
+    seen: set[str] = set()
+    waiting = [tensor.name for tensor in graph.outputs.values()]
+    while waiting:
+        name = waiting.pop()
+        if name in seen or name not in makers:
+            continue
+        seen.add(name)
+        operator = graph.operators[makers[name]]
+        if operator.kind in KERNELS or operator.kind == "BATCH_MATMUL":
+            found.add(makers[name])
+        else:
+            waiting += operator.inputs
+    return frozenset(found)
 
 
 def weighted_operators(graph: Graph, kinds: Collection[str], kept: Collection[int]) -> list[int]:

@@ -47,24 +47,24 @@ class TFLiteTarget:
     def candidates(self, model: Model, site: Site) -> Sequence[Candidate]:
         """Float first, as everything is compared with it; then what usually wins among convolutions or among matrix products.
 
-        A processor without products of bytes gains little by integers: there, smaller weights come before them.
+        Weights that are only stored smaller come behind. So do blocks of 4 bits where the processor cannot multiply bytes.
         """
         if model.quantized:
             return [self._candidate(AsIs())]
         content = content_of(model)
-        static = [self._candidate(Int8Static()), self._candidate(Int8Static(), elementwise=True)]
+        static = [self._candidate(Int8Static())] if content.operators else []
         dynamic = [self._candidate(Int8Dynamic())] if content.n_products else []
         if content.n_convolutions:
+            static.append(self._candidate(Int8Static(), elementwise=True))
             dynamic.append(self._candidate(Int8Dynamic(), convolutions=True))
         is_mostly_products = content.n_products > content.n_convolutions
         integers = [*dynamic, *static] if is_mostly_products else [*static, *dynamic]
-        if not content.operators:
-            integers = []
         blocks = [self._candidate(WeightOnly(4, BLOCK))] if content.n_large_products else []
-        smaller = [self._candidate(Float16()), self._candidate(WeightOnly(8))] if content.large else []
-        if limits.lacks_dot_products(site):
-            return [self._candidate(Float32()), *smaller, *integers, *blocks]
-        return [self._candidate(Float32()), *integers, *blocks, *smaller]
+        smaller = [self._candidate(WeightOnly(8)), self._candidate(Float16())] if content.large else []
+        if limits.has_half_precision(site):
+            smaller.reverse()
+        last = [*smaller, *blocks] if limits.lacks_dot_products(site) else [*blocks, *smaller]
+        return [self._candidate(Float32()), *integers, *last]
 
     def _candidate(self, scheme: Scheme, **build_options: Scalar) -> Candidate:
         return Candidate(self.name, scheme, build_options=build_options)
