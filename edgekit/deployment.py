@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from . import metering, search, sustaining
+from . import metering, search, sustaining, toolchain
 from .baseline import BASELINE_KEY, compare_with_baseline, view_baseline
 from .building import Built, build, tool_versions
 from .connections import sessions_of
@@ -24,6 +24,7 @@ from .refinement import Workshop, refine_all
 from .schemes import NEEDS_CALIBRATION
 from .sparing import spare_all
 from .state import work_folder
+from .targets import ONNX_FORMATS
 from .types import (
     JSON,
     Array,
@@ -93,7 +94,10 @@ def execute(run: Run, started: float, progress: Progress) -> Outcome:
     """
     request, progress = run.request, WithinStep(progress)
     budget = search.Budget(request.budget_s)
-    built, refused = search.build_all(run.model, run.planned, run.data, threads=request.threads, budget=budget, progress=progress)
+    with toolchain.policy(timeout_s=run.timeouts.toolchain_s, progress=progress):
+        built, refused = search.build_all(
+            run.model, run.planned, run.data, threads=request.threads, budget=budget, progress=progress
+        )
     reference = _reference(run, reference_plan(run.model, Site(run.profile, run.facts)), built)
     baseline = None
     if run.original is not None:
@@ -186,6 +190,8 @@ def _calibration_report(run: Run, built: Mapping[str, Built]) -> dict[str, JSON]
     from .quantize.check import check_calibration
     from .quantize.placement import calibrated_tensors
 
+    if run.model.format not in ONNX_FORMATS:
+        return None  # the engine that would look at the ranges works on ONNX
     if run.data is None or not any(isinstance(item.planned.candidate.scheme, NEEDS_CALIBRATION) for item in built.values()):
         return None
     return check_calibration(run.model, run.data, calibrated_tensors(onnx_frontend.read_raised(run.model).graph))

@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .errors import ModelError, UsageError
-from .types import TensorSpec
+from .targets import ONNX_FORMATS, Reading, own_formats
+from .types import TensorSpec, sha256_file
+from .values import sha256_json
 
 if TYPE_CHECKING:
     from .frontends.onnx_frontend import OnnxFacts
 
 _LARGEST_DIMENSION = 1 << 31
-_ACCEPTED = "accepted: .onnx, .pt2"
+_ACCEPTED = "accepted: .onnx, .pt2, .tflite"
 
 
 @dataclass(frozen=True)
@@ -28,12 +30,12 @@ class Model:
     """
 
     path: Path  #: the user's file, never modified
-    onnx_path: Path  #: what everything downstream reads: ``path`` itself, or the ONNX exported from it in edgekit's cache
-    format: str  #: of ``path``: "onnx" or "pt2"
+    onnx_path: Path  #: what is built from: ``path`` itself, or the ONNX exported from it in edgekit's cache
+    format: str  #: of ``path``: "onnx", "pt2", or a runtime's own ("tflite"), which only that runtime's target takes
     fingerprint: str  #: of the ONNX: sha256 of graph, tensor bytes (wherever they are stored) and shape overrides; no paths
     inputs: tuple[TensorSpec, ...]  #: true inputs only; a weight that is listed as an input is none
     outputs: tuple[TensorSpec, ...]
-    opset: int
+    opset: int  #: or the version of the runtime's own format
     size_bytes: int  #: of the ONNX: graph and external data
     shape: dict[str, tuple[int, ...]] = field(hash=False)  #: overrides by ``--shape``
     quantized: str | None  #: None, or what says that it is quantized already: "Q/DQ", "QOperator", "integer weights" ...
@@ -45,13 +47,14 @@ def load_model(path: str | Path, *, shape: Mapping[str, Sequence[int]] | None = 
 
     Args:
         path: an ``.onnx`` file, opset 9 or later, external data in its folder; or a ``.pt2`` of ``torch.export.save``, which is
-            exported to ONNX once (docs/pytorch.md). A module that is in memory: :func:`edgekit.from_torch`.
+            exported to ONNX once (docs/pytorch.md); or a ``.tflite``, for the tflite target alone. A module that is in memory:
+            :func:`edgekit.from_torch`.
         shape: sizes to use for inputs, by name; re-pins sizes that the exporter fixed. The model must run at that shape.
         trust_model: let PyTorch load a ``.pt2`` as code, which runs whatever it holds with the caller's rights.
 
     Raises:
         ModelError: missing, broken, cut off, unsafe, unknown operators, text inputs, or an unsupported format.
-        MissingExtraError: a ``.pt2``, and torch or onnxscript is not installed.
+        MissingExtraError: a ``.pt2``, and torch or onnxscript is not installed; a ``.tflite``, and LiteRT is not.
         UsageError: not a path; or ``shape`` names an unknown input, has the wrong number of dimensions or a size that is no
             positive integer.
 
@@ -63,9 +66,12 @@ def load_model(path: str | Path, *, shape: Mapping[str, Sequence[int]] | None = 
     path = Path(model_path(path))
     overrides = {name: _checked_sizes(name, sizes) for name, sizes in (shape or {}).items()}
     _check_kind(path)
+    suffix = path.suffix.lower().removeprefix(".")
+    if suffix not in ONNX_FORMATS:
+        return _of_its_own_format(path, suffix, overrides)
     onnx_path = path
     origin: tuple[str, ...] = ()
-    if path.suffix.lower() == ".pt2":
+    if suffix == "pt2":
         from .frontends.torch_frontend import export_archive
 
         exported = export_archive(path, trusted=trust_model)
@@ -74,7 +80,7 @@ def load_model(path: str | Path, *, shape: Mapping[str, Sequence[int]] | None = 
     return Model(
         path=path,
         onnx_path=onnx_path,
-        format=path.suffix.lower().removeprefix("."),
+        format=suffix,
         fingerprint=facts.fingerprint,
         inputs=facts.inputs,
         outputs=facts.outputs,
@@ -83,6 +89,31 @@ def load_model(path: str | Path, *, shape: Mapping[str, Sequence[int]] | None = 
         shape=overrides,
         quantized=facts.quantized,
         notes=(*origin, *facts.notes),
+    )
+
+
+def _of_its_own_format(path: Path, suffix: str, overrides: Mapping[str, tuple[int, ...]]) -> Model:
+    """A model that is in a runtime's own format already; that runtime's target reads it."""
+    reader = own_formats()[suffix]
+    assert isinstance(reader, Reading)
+    facts = reader.read_file(path)
+    fixed = {spec.name: spec.shape for spec in facts.inputs}
+    for name, sizes in overrides.items():
+        if fixed.get(name) != sizes:
+            shown = ", ".join(f"{known}={'x'.join(map(str, shape))}" for known, shape in fixed.items())
+            raise UsageError(f"the shapes of a .{suffix} model are fixed", why=f"its inputs: {shown}", hint="leave --shape out")
+    return Model(
+        path=path,
+        onnx_path=path,
+        format=suffix,
+        fingerprint=sha256_json({"format": f"edgekit-{suffix}-model/1", "file": sha256_file(path)}),
+        inputs=facts.inputs,
+        outputs=facts.outputs,
+        opset=facts.version,
+        size_bytes=path.stat().st_size,
+        shape=dict(overrides),
+        quantized=facts.quantized,
+        notes=(),
     )
 
 
@@ -157,9 +188,8 @@ def _check_kind(path: Path) -> None:
             hint="make a .pt2 in Python: torch.export.save(torch.export.export(model.eval(), (example,)), 'model.pt2'); from a "
             "module in memory, edgekit.from_torch(model, example); or give an .onnx of torch.onnx.export(...)",
         )
-    if suffix == ".tflite":
-        raise ModelError(f"{suffix} models are not supported yet", hint=_ACCEPTED)
-    if suffix not in (".onnx", ".pt2"):
+    kind = suffix.removeprefix(".")
+    if kind not in ONNX_FORMATS and kind not in own_formats():
         raise ModelError(
             f"{path.name} is not in a format that edgekit reads", why=f"its name ends in {suffix or 'nothing'!r}", hint=_ACCEPTED
         )

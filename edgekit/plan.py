@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from .errors import UsageError
 from .schemes import NEEDS_CALIBRATION, PRECISIONS, AsIs, Float32, scheme_of
-from .targets import REFERENCE, Target, get_target
+from .targets import Target, reference_target
 from .types import Candidate, CandidateReport, Reject, Site
 
 if TYPE_CHECKING:
@@ -77,8 +77,8 @@ def _reject(target: Target, model: Model, candidate: Candidate, site: Site, *, c
 
 
 def reference_plan(model: Model, site: Site) -> Planned:
-    """The original model in ONNX Runtime, full precision: what every quality and speed is compared with."""
-    target = get_target(REFERENCE)
+    """The original model in full precision, in ONNX Runtime unless its format is another's: what all others are compared with."""
+    target = reference_target(model.format)
     for candidate in target.candidates(model, site):
         if isinstance(candidate.scheme, (Float32, AsIs)):
             return Planned(target, site, candidate)

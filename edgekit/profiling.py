@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from . import toolchain
 from .building import Built, runner_for, tool_versions
 from .bundle import check_bundle
 from .contract import to_artifact
@@ -168,7 +169,10 @@ def _profile_model(
     run = prepare(request, sources, measure=True, timeouts=timeouts, progress=progress)
     if run.not_measured:
         raise UsageError("there is nothing to measure on", why=run.not_measured, hint="name a device with --device")
-    built, refused = build_all(run.model, run.planned, run.data, threads=request.threads, budget=Budget(None), progress=progress)
+    with toolchain.policy(timeout_s=timeouts.toolchain_s, progress=progress):
+        built, refused = build_all(
+            run.model, run.planned, run.data, threads=request.threads, budget=Budget(None), progress=progress
+        )
     if not built:
         raise DeviceRunError("nothing could be built to measure", why="; ".join(row.reason for row in refused.values()))
     where = "a held-out sample" if run.calibration else "synthetic"

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .building import Built, build
-from .errors import DataError, DependencyError, DeviceRunError, EdgekitError, OutputError
+from .errors import DataError, DependencyError, DeviceRunError, EdgekitError, ModelError, OutputError
 from .fidelity import Comparison
 from .gates import Gates
 from .judging import FloatView, compare, failure_of, open_worker, predictor, view_float
 from .measure.statistics import speedup, summarize
 from .measure.trust import summarize_conditions, trust
-from .types import BuildData, CandidateReport, Feed, Feeds, Fidelity, Measurement, RunFailure, Stage, TensorSpec
-from .verdict import Choice, choose
+from .types import BuildData, CandidateReport, Feed, Feeds, Fidelity, Measurement, RunFailure, Site, Stage, TensorSpec
+from .verdict import Choice, choose, is_full_precision
 
 if TYPE_CHECKING:
     from .evaluation import Evaluation, Predict
@@ -87,17 +87,20 @@ def build_all(
     Raises:
         DataError, OutputError: no candidate's fault.
         DependencyError: the vendor packages of all targets are missing.
+        ModelError: no target can express the model, not even in full precision.
     """
     progress.stage("building candidates")
     built: dict[str, Built] = {}
     refused: dict[str, CandidateReport] = {}
     missing: dict[str, DependencyError] = {}  # by target
+    impossible: list[ModelError] = []
     for index, item in enumerate(_likeliest_of_each_target_first(planned)):
         progress.advance(index, len(planned), item.id)
         if item.target.name in missing:
             continue  # one row says it
         if item.reject is not None:
             refused[item.id] = item.refused(str(item.reject))
+            impossible += _impossible(model, item)
         elif budget.is_spent(BUILDING) and built:
             refused[item.id] = item.refused(f"not tried: {BUILDING:.0%} of the budget of {budget.budget_s:g} s was used up")
         else:
@@ -108,11 +111,25 @@ def build_all(
             except EdgekitError as problem:
                 if isinstance(problem, DependencyError):
                     missing[item.target.name] = problem
+                if isinstance(problem, ModelError) and is_full_precision(item.candidate):
+                    impossible.append(problem)
                 refused[item.id] = item.refused(f"cannot be built: {problem}")
     if missing and not built:
         raise next(iter(missing.values()))
+    if impossible and not built:
+        raise impossible[0]
     progress.advance(len(planned), len(planned), "built")
     return built, refused
+
+
+def _impossible(model: Model, item: Planned) -> list[ModelError]:
+    """Why the target cannot express the model at all: it refuses full precision, on any device."""
+    if not is_full_precision(item.candidate):
+        return []
+    refused = item.target.reject(model, item.candidate, Site(item.site.profile, None))
+    if refused is None:
+        return []
+    return [ModelError(f"{item.target.name} cannot express this model", why=refused.why, hint=refused.instead)]
 
 
 def _likeliest_of_each_target_first(planned: Sequence[Planned]) -> list[Planned]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from .boards import GENERIC
 from .errors import DependencyError, UsageError
 from .profiles import AUTO, aliases, closest_profile, get_profile, load_profiles, normal_arch, profile_matches, resolve
-from .targets import Target, get_target
+from .targets import Target, get_target, own_formats, reads
 from .types import DeviceFacts, Profile, Site
 
 if TYPE_CHECKING:
@@ -46,15 +46,32 @@ def sites_of(request: DeployRequest, model: Model, device: Device, facts: Device
     if request.device is None:
         pairs = resolve(request.target)
         if named is not None and not profile_matches(named, facts):
-            sites = [(get_target(name), Site(profile, None)) for name, profile in dict(pairs).items()]
-            return sites, f"this machine ({facts.machine}) is not a {named.name}, and no --device was given", ()
+            sites, unread = _readable([(get_target(name), Site(profile, None)) for name, profile in dict(pairs).items()], model)
+            return sites, f"this machine ({facts.machine}) is not a {named.name}, and no --device was given", unread
         profile = pairs[0][1]
     else:
         profile = profile_of_run(named, device, facts)
         pairs = resolve(request.target, device=profile)
-    sites = [(get_target(name), Site(profile, facts)) for name in dict(pairs)]
+    sites, unread = _readable([(get_target(name), Site(profile, facts)) for name in dict(pairs)], model)
     present, left_out = _present(request.target, model, sites, device.name)
-    return present, "", left_out
+    return present, "", (*unread, *left_out)
+
+
+def _readable(sites: Sites, model: Model) -> tuple[Sites, tuple[str, ...]]:
+    """Without the targets that do not build from the model's format.
+
+    Raises:
+        UsageError: none does.
+    """
+    left = [(target, site) for target, site in sites if reads(target, model.format)]
+    out = [target.name for target, _ in sites if not reads(target, model.format)]
+    if not left:
+        raise UsageError(
+            f"{', '.join(out)} cannot take a .{model.format} model",
+            why="it is in the format of one runtime, and nothing turns it back",
+            hint=f"--target {own_formats()[model.format].name}, or give the ONNX that it was made from",
+        )
+    return left, tuple(f"{name} was left out: it does not take .{model.format} models" for name in out)
 
 
 def _named_profile(names: Sequence[str]) -> Profile | None:

@@ -185,8 +185,10 @@ def _sweep(root: Path) -> None:
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path, *, shared: bool = False) -> Iterator[None]:
     """Hold the lock file ``path`` (made where it is missing) as soon as no other process does; the kernel drops a killed one's.
+
+    ``shared``: others may hold it as well, as long as all of them share it.
 
     Raises:
         OutputError: it cannot be made, or the file system has no locks.
@@ -195,7 +197,7 @@ def locked(path: Path) -> Iterator[None]:
         lock = open_lock(path)
     try:
         with writing(path):
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            fcntl.flock(lock, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
         yield
     finally:
         os.close(lock)

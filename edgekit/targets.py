@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from .errors import EdgekitError, UnknownNameError, UsageError
 from .schemes import Scalar
-from .types import JSON, Artifact, BuildData, Candidate, NodeId, Reject, Runner, Site
+from .types import JSON, Artifact, BuildData, Candidate, NodeId, Reject, Runner, Site, TensorSpec
 
 if TYPE_CHECKING:
     from .model import Model
     from .quantize.types import Sparable
 
 GROUP = "edgekit.targets"
-REFERENCE = "onnx"  # ONNX Runtime float32 is what every speed and quality is compared with
+REFERENCE = "onnx"  # ONNX Runtime float32 is what every speed and quality of an ONNX model is compared with
 
 
 @runtime_checkable
@@ -88,6 +89,57 @@ class Sparing(Protocol):
             layers: what the device side's ``layers()`` told.
         """
         ...
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """What a file in a runtime's own format says of itself.
+
+    ``version``: of the format. ``quantized``: None, or what says that it is. ``weight_bytes``: by element type.
+    """
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    version: int
+    quantized: str | None
+    operators: Mapping[str, int]
+    parameters: int
+    weight_bytes: Mapping[str, int]
+
+
+@runtime_checkable
+class Reading(Protocol):
+    """What a target may offer besides: models that are in its runtime's own format already. Its float is then their reference."""
+
+    formats: Sequence[str]  #: suffixes without the dot
+
+    def read_file(self, path: Path) -> FileFacts:
+        """What is in the file.
+
+        Raises:
+            ModelError: it is damaged, or no model of that format.
+            MissingExtraError: what reads it is not installed.
+        """
+        ...
+
+
+#: Formats that become ONNX when they are loaded: every target builds from that.
+ONNX_FORMATS = ("onnx", "pt2")
+
+
+def reads(target: Target, model_format: str) -> bool:
+    """Whether ``target`` builds from models of that format."""
+    return model_format in ONNX_FORMATS or (isinstance(target, Reading) and model_format in target.formats)
+
+
+def own_formats() -> dict[str, Target]:
+    """The formats besides ONNX that installed targets read: {suffix without the dot: target}."""
+    return {suffix: target for target in registry().values() if isinstance(target, Reading) for suffix in target.formats}
+
+
+def reference_target(model_format: str) -> Target:
+    """Whose full precision is what every quality and speed of a model of that format is compared with."""
+    return get_target(REFERENCE) if model_format in ONNX_FORMATS else own_formats()[model_format]
 
 
 @functools.cache

@@ -15,11 +15,14 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from support.requirements import IN_CI
+from support.requirements import IN_CI, ROOT
 
 # This machine has one lease; tests must neither wait for somebody's deploy nor make it wait, nor wait for one another.
 _LEASE = tempfile.TemporaryDirectory(prefix="edgekit-tests-")
 os.environ["EDGEKIT_LEASE_DIR"] = _LEASE.name
+
+# Converters are installed once for all tests and all runs of them: it takes a minute, and does not depend on what is tested.
+os.environ.setdefault("EDGEKIT_TOOLCHAINS", str(ROOT / ".cache" / "toolchains"))
 
 # In CI the same examples every time: what fails there can be repeated, and fails for the change that is being tested. A user's runs
 # go on looking for new ones. No deadline: how long one example takes says more about the neighbours than about the code.

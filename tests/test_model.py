@@ -179,7 +179,7 @@ def test_fifo(tmp_path: Path) -> None:
         ("m.pt", ["pickle", "code", "torch.export.save", "torch.onnx.export"]),
         ("m.PTH", ["pickle"]),
         ("m.pt2", ["not a whole .pt2", "torch.export.save"]),
-        ("m.tflite", ["not supported yet", ".onnx"]),
+        ("m.tflite", ["not a TFLite model", "TFL3"]),
         ("m.h5", [".h5", ".onnx"]),
         ("model", ["nothing", ".onnx"]),
     ],

@@ -19,7 +19,7 @@ from edgekit.types import Candidate, DeviceFacts, Reject, Site
 
 FACTS = DeviceFacts("real", "Linux", "aarch64", "3.11", "Cortex", (), 4, None, None, {"onnxruntime": "1.20"})
 ORIN = replace(FACTS, kernel="5.15.148-tegra", board="NVIDIA Jetson Orin Nano", board_ids=("nvidia,tegra234",))
-MODEL: Any = SimpleNamespace()
+MODEL: Any = SimpleNamespace(format="onnx")
 
 
 @dataclass
@@ -119,3 +119,23 @@ def test_names_are_checked_before_a_device_is_asked() -> None:
         check_names(("auto", "onxx"))
     with pytest.raises(UsageError, match="raspberry-pi-5 and jetson"):
         check_names(("rpi5", "jetson"))
+
+
+def test_a_model_in_one_runtime_s_own_format_is_for_that_target_alone(
+    installed: dict[str, Fake], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @dataclass
+    class Reader(Fake):
+        formats: tuple[str, ...] = ("tflite",)
+
+        def read_file(self, path: Any) -> None: ...
+
+    installed["tflite"] = Reader("tflite", "ai-edge-litert")
+    monkeypatch.setattr(site_choice, "own_formats", lambda: {"tflite": installed["tflite"]})
+    facts = replace(FACTS, runtimes={"ai-edge-litert": "2.1", "onnxruntime": "1.20"})
+    given = SimpleNamespace(format="tflite")
+    sites, _, left_out = sites_of(DeployRequest("m.tflite", target=("auto",), device="lab"), given, device(), facts)  # type: ignore[arg-type]
+    assert [target.name for target, _ in sites] == ["tflite"]
+    assert any(text.startswith("onnx was left out") for text in left_out)
+    with pytest.raises(UsageError, match=r"onnx cannot take a \.tflite model.*--target tflite"):
+        sites_of(DeployRequest("m.tflite", target=("onnx",), device="lab"), given, device(), facts)  # type: ignore[arg-type]

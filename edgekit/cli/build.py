@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from .common import become_verbose, common_options, examples, json_wanted
-from .request_options import ALLOW_CODE, FORCE, FROM, MODEL, OUTPUT, TRUST_MODEL, default_output, gather, request_options
+from .request_options import ALLOW_CODE, FORCE, FROM, MODEL, OFFLINE, OUTPUT, TRUST_MODEL, default_output, gather, request_options
 
 
 @click.command(
@@ -37,6 +37,7 @@ from .request_options import ALLOW_CODE, FORCE, FROM, MODEL, OUTPUT, TRUST_MODEL
 @OUTPUT
 @FORCE
 @ALLOW_CODE
+@OFFLINE
 @TRUST_MODEL
 @common_options
 @click.pass_context

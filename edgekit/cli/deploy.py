@@ -14,6 +14,7 @@ from .request_options import (
     FORCE,
     FROM,
     MODEL,
+    OFFLINE,
     OUTPUT,
     TRUST_MODEL,
     WAIT,
@@ -50,6 +51,7 @@ from .request_options import (
 @OUTPUT
 @FORCE
 @ALLOW_CODE
+@OFFLINE
 @TRUST_MODEL
 @common_options
 @click.pass_context

@@ -31,6 +31,7 @@ COMMANDS = {
     "init": Lazy("edgekit.cli.init:init", "Write a commented edgekit.toml for a model."),
     "targets": Lazy("edgekit.cli.targets:targets", "List targets, device profiles and aliases."),
     "devices": Lazy("edgekit.cli.devices:devices", "Add, list, probe, check and set up devices."),
+    "toolchain": Lazy("edgekit.cli.toolchain:toolchain", "List, install and remove converters that live on their own."),
     "cache": Lazy("edgekit.cli.cache:cache", "Show or clear built candidates kept for reuse."),
     "doctor": Lazy("edgekit.cli.doctor:doctor", "Check this installation and this machine."),
     "completion": Lazy("edgekit.cli.completion:completion", "Print the completion script of a shell."),

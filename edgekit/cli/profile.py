@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from .common import become_verbose, common_options, examples, is_verbose, json_wanted, print_json
-from .request_options import ALLOW_CODE, MODEL, TRUST_MODEL, WAIT, gather, patient, request_options
+from .request_options import ALLOW_CODE, MODEL, OFFLINE, TRUST_MODEL, WAIT, gather, patient, request_options
 
 
 @click.command(
@@ -26,6 +26,7 @@ from .request_options import ALLOW_CODE, MODEL, TRUST_MODEL, WAIT, gather, patie
 @click.option("--layers", is_flag=True, help="Also time every operator, where the runtime tells; the slowest are shown.")
 @WAIT
 @ALLOW_CODE
+@OFFLINE
 @TRUST_MODEL
 @common_options
 @click.pass_context

@@ -175,6 +175,24 @@ TRUST_MODEL = click.option(
 )
 
 
+def _go_offline(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    """For this process and what it starts; undone when the command ends, as it may run inside somebody else's process."""
+    from ..toolchain import OFFLINE
+
+    if not wanted:
+        return
+    before = os.environ.get(OFFLINE)
+    os.environ[OFFLINE] = "1"
+    ctx.call_on_close(lambda: os.environ.pop(OFFLINE) if before is None else os.environ.update({OFFLINE: before}))
+
+
+OFFLINE = click.option(
+    "--offline",
+    is_flag=True,
+    expose_value=False,
+    callback=_go_offline,
+    help="Fetch nothing: where a converter is not installed yet, say so and end with exit code 3 (edgekit toolchain).",
+)
 WAIT = click.option(
     "--wait",
     metavar="10m",

@@ -42,7 +42,7 @@ def check_parity(path: Path, cases: Iterable[tuple[Mapping[str, Array], Sequence
         for (output, found), wanted in zip(outputs.items(), expected, strict=True):
             if found.shape != wanted.shape:
                 raise _unequal(name, f"output {output!r} is {list(wanted.shape)} in PyTorch and {list(found.shape)} in the ONNX")
-            difference = _difference(found, wanted)
+            difference = relative_difference(found, wanted)
             if difference > TOLERANCE.get(str(found.dtype), 0.0):
                 shapes = ", ".join(f"{key} {list(array.shape)}" for key, array in feed.items())
                 raise _unequal(name, f"output {output!r} differs by {difference:.2g} of its largest value, on {shapes}")
@@ -50,7 +50,7 @@ def check_parity(path: Path, cases: Iterable[tuple[Mapping[str, Array], Sequence
     return worst
 
 
-def _difference(found: Array, wanted: Array) -> float:
+def relative_difference(found: Array, wanted: Array) -> float:
     """The largest difference as a fraction of ``wanted``'s largest magnitude; infinite where only one of them is a number."""
     if not found.size:
         return 0.0

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ..targets import ONNX_FORMATS, Reading, own_formats
+from ..types import JSON
 from .types import Content, Finding, Inspection, Layer, RangeTable, TensorRanges
 
 if TYPE_CHECKING:
@@ -34,6 +36,8 @@ def inspect_model(model: Model, *, targets: Sequence[Target] = ()) -> Inspection
     from .weights import find_weights
     from .worth import CANNOT_TELL, worth_of
 
+    if model.format not in ONNX_FORMATS:
+        return _of_its_own_format(model, targets)
     raw = parse(model.onnx_path)  # cleaning merges duplicates, which are a finding
     load_external_data(raw, model.onnx_path.parent)
     inline_functions(raw)
@@ -50,6 +54,44 @@ def inspect_model(model: Model, *, targets: Sequence[Target] = ()) -> Inspection
         content=describe(clean, raw, find_weights(clean)),
         findings=tuple(replace(finding, worth=worth_of(finding.kind, targets)) for finding in findings),
         cannot_tell=CANNOT_TELL,
+    )
+
+
+def _of_its_own_format(model: Model, targets: Sequence[Target]) -> Inspection:
+    """What the target that reads the file tells; arithmetic and the traces of compression are looked for in ONNX only."""
+    from .content import zipped_file
+    from .worth import worth_of
+
+    reader = own_formats()[model.format]
+    assert isinstance(reader, Reading)
+    facts = reader.read_file(model.path)
+    zip_bytes, zip_sampled = zipped_file(model.path)
+    content = Content(
+        operators=dict(sorted(facts.operators.items(), key=lambda item: (-item[1], item[0]))),
+        n_nodes=sum(facts.operators.values()),
+        parameters=facts.parameters,
+        weight_bytes=dict(sorted(facts.weight_bytes.items(), key=lambda item: (-item[1], item[0]))),
+        macs=None,
+        macs_reason=f"not counted in .{model.format} files",
+        zip_bytes=zip_bytes,
+        zip_sampled=zip_sampled,
+        layers=(),
+    )
+    found = []
+    if model.quantized is not None:
+        evidence: dict[str, JSON] = {"form": model.quantized}
+        found.append(Finding("quantized", f"already quantized ({model.quantized})", evidence, worth_of("quantized", targets)))
+    return Inspection(
+        fingerprint=model.fingerprint,
+        format=model.format,
+        opset=model.opset,
+        size_bytes=model.size_bytes,
+        inputs=model.inputs,
+        outputs=model.outputs,
+        notes=model.notes,
+        content=content,
+        findings=tuple(found),
+        cannot_tell=(f"how a .{model.format} file was compressed before it was quantized or converted",),
     )
 
 

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 import onnx
 
+from ..errors import UsageError
 from ..frontends.graph import node_id
 from ..frontends.onnx_frontend import read_raised
 from ..quantize.check import check_calibration
 from ..quantize.range_cache import statistics_for
 from ..quantize.ranges import METHODS, activation_range
 from ..quantize.statistics import TensorStatistics
+from ..targets import ONNX_FORMATS
 from .types import RangeTable, TensorRanges
 
 if TYPE_CHECKING:
@@ -29,10 +31,13 @@ def describe_ranges(model: Model, data: BuildData, *, progress: Progress | None 
     They are those of uint8 with a zero point of its own. Statistics come from the cache where they are in it.
 
     Raises:
+        UsageError: it is no ONNX model.
         ModelError: the model changed or vanished since it was loaded.
         DataError: the model cannot take a feed, or the data are not what they were.
         OutputError: the cache cannot be written.
     """
+    if model.format not in ONNX_FORMATS:
+        raise UsageError(f"--ranges needs an ONNX model, not a .{model.format} file", hint="leave --ranges and --calib out")
     names = measured_tensors(read_raised(model))
     fit = statistics_for(model, data, names, progress=progress)
     rows = tuple(_row(name, fit.tensors[name]) for name in names)

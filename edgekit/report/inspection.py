@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ..targets import ONNX_FORMATS
 from .paragraph import say
 from .text import NOT_MEASURED, listing, one_line, size
 
@@ -23,9 +24,10 @@ SHOWN_LAYERS = 8
 def print_inspection(inspection: Inspection, console: Console) -> None:
     """Prints tensors, operators, the layers that cost most, findings, and what cannot be told."""
     content = inspection.content
+    version = "opset" if inspection.format in ONNX_FORMATS else "version"
     say(
         console,
-        f"{inspection.format} opset {inspection.opset}, {size(inspection.size_bytes)}, {size(content.zip_bytes)} zipped",
+        f"{inspection.format} {version} {inspection.opset}, {size(inspection.size_bytes)}, {size(content.zip_bytes)} zipped",
         style="bold",
     )
     _print_tensors("input", inspection.inputs, console)

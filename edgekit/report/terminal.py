@@ -7,7 +7,7 @@ Every text is printed literally: it may come from a model, a file name or a devi
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 
 from rich import box
@@ -15,9 +15,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ..schemes import Float32, Vendor
-from ..targets import REFERENCE
-from ..types import BaselineReport, Candidate, CandidateReport, DeployReport, Fidelity
+from ..schemes import AsIs, Float32, Vendor
+from ..targets import ONNX_FORMATS, REFERENCE
+from ..types import JSON, BaselineReport, Candidate, CandidateReport, DeployReport, Fidelity
 from .energy import energy_lines
 from .paragraph import add_number_column, say
 from .sustain import print_sustained
@@ -30,6 +30,7 @@ from .text import (
     fraction,
     one_line,
     ratio_with_interval,
+    reference_name,
     size,
     time_unit,
 )
@@ -186,7 +187,7 @@ def _print_winner(report: DeployReport, console: Console) -> None:
         return
     row = report.row(report.winner.id)
     provisional = " (provisional)" if report.winner.provisional else ""
-    say(console, f"Winner: {row.id}{provisional}{_gain(row)}", style="bold green", hanging=2)
+    say(console, f"Winner: {row.id}{provisional}{_gain(row, report.model)}", style="bold green", hanging=2)
     say(console, f"why: {report.reason}", indent=2, hanging=4)
     say(console, "how we know:", indent=2)
     for line in _evidence(report, row):
@@ -195,12 +196,12 @@ def _print_winner(report: DeployReport, console: Console) -> None:
         say(console, f"provisional: {_provisional_reason(report, row)}", indent=2, hanging=4, style="yellow")
 
 
-def _gain(row: CandidateReport) -> str:
+def _gain(row: CandidateReport, model: Mapping[str, JSON]) -> str:
     parts = []
-    if _is_reference(row):
+    if _is_reference(row, model):
         parts.append("the reference itself")
     elif row.speedup_vs_reference is not None:
-        parts.append(f"{ratio_with_interval(row.speedup_vs_reference)} the speed of ONNX Runtime float32")
+        parts.append(f"{ratio_with_interval(row.speedup_vs_reference)} the speed of {reference_name(model)}")
     elif row.speedup_vs_own_float is not None:
         parts.append(f"{ratio_with_interval(row.speedup_vs_own_float)} the speed of its own float")
     if row.latency_s is not None:
@@ -210,8 +211,10 @@ def _gain(row: CandidateReport) -> str:
     return ": " + ", ".join(parts) if parts else ""
 
 
-def _is_reference(row: CandidateReport) -> bool:
-    return row.target == REFERENCE and row.candidate == Candidate(REFERENCE, Float32())
+def _is_reference(row: CandidateReport, model: Mapping[str, JSON]) -> bool:
+    """Of a model in a runtime's own format, which one target takes, that target's float is what all are compared with."""
+    is_its_own = model.get("format", "onnx") not in ONNX_FORMATS
+    return (is_its_own or row.target == REFERENCE) and row.candidate in [Candidate(row.target, kind()) for kind in (Float32, AsIs)]
 
 
 def _evidence(report: DeployReport, row: CandidateReport) -> list[str]:

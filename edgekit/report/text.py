@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from ..types import Latency, Ratio
 
@@ -18,6 +19,14 @@ NOT_MEASURED = "-"
 def clean(text: object) -> str:
     """``text`` safe to print: control characters, escapes and lone surrogates are shown as U+FFFD."""
     return _UNPRINTABLE.sub("\ufffd", str(text))
+
+
+def reference_name(model: Mapping[str, Any]) -> str:
+    """What ran the model that everything is compared with, by what a report says of the model."""
+    from ..targets import ONNX_FORMATS
+
+    made_of = model.get("format", "onnx")
+    return "ONNX Runtime float32" if made_of in ONNX_FORMATS else f"the .{clean(made_of)} file itself"
 
 
 def one_line(text: object) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..errors import DependencyError, MissingExtraError
 from ..types import DeployReport
-from .text import one_line, ratio_with_interval
+from .text import one_line, ratio_with_interval, reference_name
 from .trail_points import LEAST_DB, MOST_DB, Axis, Label, Outcome, Point, axes_and_points, labels, measured
 
 WIDTH_PX, HEIGHT_PX = 680, 400
@@ -156,5 +156,5 @@ def _subtitle(report: DeployReport) -> str:
     if report.winner is None:
         return f"{n}, none accepted"
     speed = report.row(report.winner.id).speedup_vs_reference
-    gain = f", {ratio_with_interval(speed)} the speed of ONNX Runtime float32" if speed is not None else ""
+    gain = f", {ratio_with_interval(speed)} the speed of {reference_name(report.model)}" if speed is not None else ""
     return f"{n}; winner {one_line(report.winner.id)}{gain}"

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from edgekit.plan import Planned, reference_plan
 from edgekit.schemes import AsIs
 from edgekit.targets import get_target
 from edgekit.types import JSON, Artifact, Candidate, Feed, Runner, Site, TensorMap, TensorSpec, sha256_file
+from edgekit.values import from_json
 
 from .records import Maker
 
@@ -47,6 +48,8 @@ PEERS = (
     Peer("onnxruntime dynamic uint8", "onnx", ("onnxruntime_dynamic_uint8", "onnxruntime_dynamic_uint8_prepared")),
     Peer("OpenVINO default precision", "openvino", ("openvino_default",)),
     Peer("NNCF default int8", "openvino", ("nncf_default",)),
+    Peer("ai-edge-quantizer static int8", "tflite", ("litert_static",), "tflite_recipes"),
+    Peer("ai-edge-quantizer dynamic int8", "tflite", ("litert_dynamic",), "tflite_recipes"),
 )
 
 
@@ -154,10 +157,13 @@ def _short(reason: str) -> str:
 def _wrap(target: str, model: Model, made: dict[str, Any], out: Path, site: Site) -> Built:
     """A peer's files as an artifact that the target's own device code runs, so that the loop is the same for all."""
     ports: list[list[str]] | None = made.get("ports")
+    specs = {spec.name: spec for spec in (*model.inputs, *model.outputs)}
+    stored = [from_json(TensorMap, tensor) for tensor in made.get("io", ())]
     artifact = Artifact(
         files={path.relative_to(out).as_posix(): sha256_file(path) for path in sorted(out.rglob("*")) if path.is_file()},
         entry=made["entry"],
-        io=(
+        io=tuple(replace(tensor, original=specs[tensor.original.name]) for tensor in stored)
+        or (
             *(_mapped("input", spec, ports) for spec in model.inputs),
             *(_mapped("output", spec, ports) for spec in model.outputs),
         ),

@@ -39,6 +39,8 @@ LEAST_SPEEDUPS = (
     LeastSpeedup("recogniser", "openvino", 3.2),
     LeastSpeedup("minilm", "openvino", 2.6),
     LeastSpeedup("detector", "openvino", 1.85, with_agreement=True),
+    LeastSpeedup("minilm", "tflite", 2.9),
+    LeastSpeedup("magika", "tflite", 2.9),
 )
 
 

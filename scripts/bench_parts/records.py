@@ -14,7 +14,7 @@ from edgekit.types import Ratio
 from edgekit.values import from_json, to_json
 
 SCHEMA = "edgekit.bench-tasks/1"
-TARGETS = ("onnx", "openvino")
+TARGETS = ("onnx", "openvino", "tflite")
 AUTO = "auto"
 Maker = Literal["reference", "edgekit", "peer", "hand"]
 

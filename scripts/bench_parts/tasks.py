@@ -32,7 +32,7 @@ from .contestants import REFERENCE, Contestant
 from .records import AUTO, TARGETS, Deployed, Taken, TaskResult
 from .task_list import Task
 
-PACKAGES = ("edgekit-sdk", "onnxruntime", "openvino", "nncf")
+PACKAGES = ("edgekit-sdk", "onnxruntime", "openvino", "nncf", "ai-edge-litert", "ai-edge-quantizer")
 FEATURES = ("avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "amx_bf16")
 TITLE = "Tasks"
 
