@@ -51,7 +51,9 @@ def _summary(found: Document) -> list[str]:
 
 def _winner(result: TaskResult, target: str) -> str:
     row = result.row_of(target)
-    deployed = next(each for each in result.deploys if each.target == target)
+    deployed = next((each for each in result.deploys if each.target == target), None)
+    if deployed is None:
+        return "not run yet"
     if row is None or row.speedup is None:
         return f"fails: {deployed.fails or (row.fails if row else '')}"
     return f"{deployed.winner}, {ratio_text(row.speedup)}, {_holds(row.third)}"
