@@ -69,7 +69,7 @@ def build() -> None:
             f"unpacking Debian {SUITE} for arm64",
             ["mmdebstrap", "--quiet", "--architectures=arm64", "--variant=extract", f"--include={PACKAGES}",
              "--aptopt=Acquire::Check-Valid-Until \"false\"", "--aptopt=APT::Install-Recommends \"false\"",
-             SUITE, folder(), system.debian_mirror()],
+             SUITE, folder(), *system.debian_mirror()],
         )  # fmt: skip
         _make_keys()
         _configure(folder())

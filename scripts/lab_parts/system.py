@@ -71,11 +71,11 @@ def register_interpreter() -> None:
             raise LabError(f"QEMU cannot be registered for aarch64 programs: {problem}") from problem
 
 
-def debian_mirror() -> str:
-    """This machine's own mirror where it is a Debian."""
+def debian_mirror() -> list[str]:
+    """This machine's own mirror where it is a Debian; elsewhere nothing, and mmdebstrap takes its usual one."""
     try:
         argv = ["apt-get", "indextargets", "--format", "$(SITE)", "Created-By: Packages", "Origin: Debian"]
         sites = subprocess.run(argv, capture_output=True, text=True, check=False).stdout.split()
     except OSError:
         sites = []
-    return next((site for site in sites if site.startswith("http") and "security" not in site), "http://deb.debian.org/debian")
+    return [site for site in sites if site.startswith("http") and "security" not in site][:1]
