@@ -36,7 +36,9 @@ from .text import (
 )
 
 WIDE_COLUMNS = 140
-STYLES = {"winner": "bold green", "accepted": "green", "not faster": "yellow", "refused": "red", "not tried": "dim"}
+STYLES = {
+    "winner": "bold green", "accepted": "green", "not faster": "yellow", "not scored": "dim", "refused": "red", "not tried": "dim",
+}  # fmt: skip
 
 Cell = Callable[[CandidateReport], str]
 QUALITY: tuple[tuple[str, Cell], ...] = (
@@ -122,6 +124,8 @@ def _word(report: DeployReport, row: CandidateReport) -> str:
         return "winner"
     if row.accepted:
         return "not faster" if row.reason else "accepted"
+    if row.stage == "built" and row.fidelity is not None:
+        return "not scored"  # it ran, and nothing more is known against it than its reason says
     return "not tried" if row.stage == "rejected" else "refused"
 
 
@@ -163,7 +167,7 @@ def _print_refusals(report: DeployReport, console: Console) -> None:
     """Every candidate that did not make it, with its reason; broken slices are named with their numbers."""
     for row in report.candidates:
         word = _word(report, row)
-        if word not in ("refused", "not faster", "not tried"):
+        if word in ("winner", "accepted"):
             continue
         say(console, f"{word}: {row.id}: {row.reason or 'no reason was recorded'}", style=STYLES[word], hanging=2)
         if row.fidelity is None:

@@ -131,3 +131,20 @@ def test_the_plan_of_a_dry_run_lists_every_candidate() -> None:
     text = stream.getvalue()
     assert "dry run, nothing was built" in " ".join(text.split())
     assert "onnx/fp8: fp8: this runtime has none; instead: int8" in text
+
+
+def test_what_was_compared_and_not_judged_is_not_called_refused() -> None:
+    """It is right as far as anybody knows: a slow one is not scored without a budget."""
+    slow = replace(
+        STATIC,
+        stage="built",
+        accepted=False,
+        reason="not faster than float; not evaluated: it cannot win",
+        latency_s=latency(0.002),
+    )
+    broken = replace(slow, id="onnx/w8", fidelity=None, reason="fails when it is run")
+    text = " ".join(
+        printed(replace(REPORT, candidates=(FLOAT, slow, broken), winner=Winner(FLOAT.id, provisional=False)), 160).split()
+    )
+    assert f"not scored: {slow.id}: not faster than float" in text
+    assert "refused: onnx/w8: fails when it is run" in text
