@@ -1,12 +1,13 @@
 """Agents over real SSH servers on loopback: the same session as on this machine, and what is said when there can be none."""
 
+# ruff: noqa: F811 - fixtures are imported, and asked for by name
+
 from __future__ import annotations
 
 import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.guests import Toy, wait_until_gone
+from support.ssh_fixtures import client, server, ssh_home, transport_to  # noqa: F401 - fixtures
 from support.ssh_servers import Client, Server, make_key
 
 from edgekit.devices import AgentSession, BenchPlan, Opened, Transport
@@ -23,31 +25,6 @@ from edgekit.errors import DeviceUnavailableError, EdgekitError, IntegrityError,
 from edgekit.types import Measurement
 
 X = np.ones((2, 3), np.float32)
-
-
-@pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Client:
-    return Client(tmp_path_factory.mktemp("client") / "home")
-
-
-@pytest.fixture(autouse=True)
-def home(client: Client, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
-    """No SSH file and no agent of the user's takes part."""
-    monkeypatch.setenv("HOME", str(client.home))
-    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
-    yield client
-    for name in ("known_hosts", "config"):
-        (client.ssh / name).unlink(missing_ok=True)
-
-
-@pytest.fixture
-def server(client: Client, tmp_path: Path) -> Iterator[Server]:
-    with Server(tmp_path / "server", client) as server:
-        yield server
-
-
-def transport_to(server: Server, python: str = sys.executable) -> Transport:
-    return ssh_transport(server.address, python=python)
 
 
 def refusal(transport: Transport) -> EdgekitError:
@@ -223,7 +200,7 @@ def test_a_broken_configuration_file(client: Client) -> None:
 
 # ---------------------------------------------------------------- no agent
 def test_no_python(server: Server) -> None:
-    problem = refusal(transport_to(server, "python9.9"))
+    problem = refusal(transport_to(server, python="python9.9"))
     assert problem.exit_code == 6
     assert "there is no python9.9" in problem.what
     assert f"ssh -p {server.port} 127.0.0.1 sudo apt-get install -y python3" in problem.hint
@@ -234,7 +211,7 @@ def test_a_python_that_is_too_old(client: Client, server: Server, tmp_path: Path
     old = tmp_path / "python2"
     old.write_text(f"#!/bin/sh\nexec {sys.executable} -c 'import sys; sys.version_info = (2, 7, 18); exec(sys.argv[1])' \"$2\"\n")
     old.chmod(0o755)
-    problem = refusal(transport_to(server, str(old)))
+    problem = refusal(transport_to(server, python=str(old)))
     assert problem.exit_code == 6
     assert "is Python 2.7" in problem.what
     assert "apt-get install -y python3.8" in problem.hint
@@ -245,7 +222,7 @@ def test_a_real_python_that_is_too_old(server: Server, version: str) -> None:
     found = sorted(Path(sys.base_prefix).parent.glob(f"{version}.*/bin/python{version}"))
     if not found:
         pytest.skip(f"no Python {version} beside this one")
-    assert f"is Python {version}" in refusal(transport_to(server, str(found[0]))).what
+    assert f"is Python {version}" in refusal(transport_to(server, python=str(found[0]))).what
 
 
 def test_a_login_that_runs_nothing(client: Client, tmp_path: Path) -> None:
