@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import os
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
@@ -20,7 +21,7 @@ class Rail(NamedTuple):
     scope: str
 
 
-class Meter:
+class Meter(abc.ABC):
     """A source of energy or power on this device.
 
     Attributes:
@@ -50,18 +51,18 @@ class Meter:
         self.reason = reason
         self.ranges_j: Dict[str, float] = {}
 
-    def start(self) -> None:
+    def start(self) -> None:  # noqa: B027 - nothing to do for most
         """Get ready to be read; only a meter that is a program does something here."""
 
+    @abc.abstractmethod
     def read(self) -> Dict[str, float]:
         """The value of every rail now.
 
         Raises:
             MeterError: it cannot be read, or a rail is missing.
         """
-        raise NotImplementedError
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027
         """Stop what ``start`` began."""
 
     def describe(self) -> Dict[str, Any]:
