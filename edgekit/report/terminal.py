@@ -249,7 +249,8 @@ def _provisional_reason(report: DeployReport, row: CandidateReport) -> str:
     if report.device is None:
         return "no device was measured; deploy again with --device to confirm"
     if report.device.get("kind") != "real":
-        return f"measured on a {report.device.get('kind')} device, not on the real one"
+        kind = "a stand-in" if report.device.get("kind") == "stand-in" else report.device.get("kind")
+        return f"measured on a device that is {kind}, not on the real one"
     return row.latency_reason or "not everything was measured on the device"
 
 
