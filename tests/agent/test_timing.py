@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import time
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgekit.agent import timing
-from edgekit.agent.timing import burst, is_steady, warm_up
+from edgekit.agent.timing import SETTLED_N, burst, is_steady, warm_up
 
 
 class Clock:
@@ -54,6 +55,14 @@ def test_a_warm_up_that_never_settles_ends_and_says_so(clock: Clock) -> None:
     done = warm_up(lambda: clock.sleep(next(delays)), window_s=0.0, window_min_n=1, max_s=0.1, tolerance=0.03)
     assert not done["steady"]
     assert 0.1 <= done["elapsed_s"] < 0.2, "one inference over the limit, not more"
+
+
+def test_noise_is_not_waited_out_where_thousands_of_inferences_were_run(clock: Clock) -> None:
+    delays = itertools.cycle([0.0001] * 10 + [0.0002] * 10)
+    done = warm_up(lambda: clock.sleep(next(delays)), window_s=0.001, window_min_n=3, max_s=1.0, tolerance=0.03)
+    assert not done["steady"]
+    assert 0.5 <= done["elapsed_s"] < 0.51
+    assert done["n"] >= SETTLED_N
 
 
 def test_one_slow_inference_is_enough_when_the_time_is_over(clock: Clock) -> None:

@@ -78,14 +78,26 @@ def fixed_work_s() -> float:
         os.sched_setaffinity(0, usual)
 
 
-def test_quiet_runs_are_steady_and_agree() -> None:
-    """Nothing else runs in this machine; whether it is quiet below (a shared processor, its clock), the same plain work tells."""
+def five_runs() -> tuple[list[tuple[Trust, float]], list[float]]:
+    """Five measurements, each in a session of its own, and how long the plain work took before, between and after them."""
     runs, work_s = [], [fixed_work_s()]
     for _ in range(5):
         with loaded() as session:
             runs.append(measured(session))
         work_s.append(fixed_work_s())
-    if max(work_s) > 1.05 * min(work_s):
+    return runs, work_s
+
+
+def test_quiet_runs_are_steady_and_agree() -> None:
+    """Nothing else runs in this machine; whether it is quiet below (a shared processor, its clock), the same plain work tells.
+
+    Quiet spells come and go there, so the first five runs that fall into one are judged, whatever they say.
+    """
+    for _ in range(4):
+        runs, work_s = five_runs()
+        if max(work_s) <= 1.05 * min(work_s):
+            break
+    else:
         pytest.skip(f"this machine is not quiet: the same plain work took {min(work_s) * 1e3:.2f} to {max(work_s) * 1e3:.2f} ms")
     steady = [p50 for verdict, p50 in runs if verdict.verdict == "steady"]
     assert any(max(four) <= 1.05 * min(four) for four in itertools.combinations(steady, 4)), runs
