@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from .inspect import inspect_model
     from .installation import install, rollback
     from .model import load_model
+    from .packaging.api import package
+    from .packaging.formats import PackageOptions
     from .profiles import load_profiles
     from .profiling import profile, profile_fleet
     from .request import DeployRequest
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "DeployRequest": "request:DeployRequest",
     "EdgekitError": "errors:EdgekitError",
+    "PackageOptions": "packaging.formats:PackageOptions",
     "Target": "targets:Target",
     "build": "api:build",
     "cache_usage": "cache:usage",
@@ -57,6 +60,7 @@ _HOMES = {
     "install": "installation:install",
     "load_model": "model:load_model",
     "load_profiles": "profiles:load_profiles",
+    "package": "packaging.api:package",
     "probe_device": "devices.inventory:probe_device",
     "profile": "profiling:profile",
     "profile_fleet": "profiling:profile_fleet",
@@ -67,6 +71,7 @@ _HOMES = {
 __all__ = [
     "DeployRequest",
     "EdgekitError",
+    "PackageOptions",
     "Target",
     "build",
     "cache_usage",
@@ -82,6 +87,7 @@ __all__ = [
     "install",
     "load_model",
     "load_profiles",
+    "package",
     "probe_device",
     "profile",
     "profile_fleet",

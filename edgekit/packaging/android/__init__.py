@@ -1,0 +1,1 @@
+"""Android: a Maven repository with an AAR, and the same as a source module for Gradle."""
