@@ -35,8 +35,8 @@ JAVA = _language(
 #: Reserved words in strict mode, contextual ones of TypeScript that confuse, and what every module or object has.
 TYPESCRIPT = _language(
     "TypeScript",
-    "any arguments as async await boolean break case catch class const constructor continue debugger declare default delete do else "
-    "enum eval export extends false finally for from function get if implements import in instanceof interface is let module "
+    "any arguments as async await boolean break case catch class const constructor continue debugger declare default delete do "
+    "else enum eval export extends false finally for from function get if implements import in instanceof interface is let module "
     "namespace never new null number object of package private protected prototype public require return set static string super "
     "switch symbol this throw true try type typeof undefined unknown var void while with yield then toString valueOf",
 )
@@ -133,6 +133,6 @@ def _escaped(character: str, language: str) -> str:
 
 
 def comment(text: str, limit: int = 200) -> str:
-    """``text`` fit for a comment or a line of a README in any language: one line, printable ASCII, and nothing that ends a comment."""
+    """``text`` fit for a comment or a README: one line, printable ASCII, nothing that ends a comment or starts markup."""
     shown = "".join(c if 0x20 <= ord(c) < 0x7F else "?" for c in " ".join(text.split()))[:limit]
     return shown.replace("*/", "* /").replace("/*", "/ *").replace("\\u", "\\ u").replace("<", "&lt;").replace("@", "(at)")

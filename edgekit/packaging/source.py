@@ -29,7 +29,7 @@ _DTYPES = ("float16", "float32", "float64", "int8", "int16", "int32", "int64", "
 
 @dataclass(frozen=True)
 class GoldenPair:
-    """One synthetic feed and what the artifact made of it, by original name; ``tolerance`` is a fraction of the largest magnitude."""
+    """A synthetic feed and what the artifact made of it, by original name; ``tolerance`` as in a bundle."""
 
     inputs: Mapping[str, Array]
     outputs: Mapping[str, Array]
