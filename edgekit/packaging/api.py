@@ -13,7 +13,7 @@ from ..progress import Progress, Silent
 from ..types import JSON, sha256_file
 from ..values import to_json
 from .formats import PackageFile, PackageOptions, check_options, get_format
-from .manifest import describe
+from .manifest import manifest_of
 from .source import PackageSource, read_source
 from .writer import check_place, write_package
 
@@ -93,7 +93,7 @@ def package(
         raise UsageError(refused.what, why=refused.why, hint=refused.instead)
     progress.stage(f"packaging {source.name} for {chosen.name}")
     files, delivered = write_package(
-        out, _unchanged(chosen.files(source, options, progress), source), describe(source, chosen.name)
+        out, _unchanged(chosen.files(source, options, progress), source), manifest_of(source, chosen.name)
     )
     return PackageReport(
         format=chosen.name,

@@ -5,15 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 from ..bundle_output import check_output, replacing
 from ..errors import IntegrityError, OutputError, UsageError
 from ..integrity import FileEntry, is_safe_path
-from ..types import JSON
 from .formats import PackageFile
-from .manifest import PACKAGE_MANIFEST, with_files
+from .manifest import PACKAGE_MANIFEST, PackageManifest, manifest_bytes
 
 
 def check_place(out: Path, bundle: Path, *, force: bool) -> Path:
@@ -34,7 +33,7 @@ def check_place(out: Path, bundle: Path, *, force: bool) -> Path:
 
 
 def write_package(
-    out: Path, files: Iterable[PackageFile], manifest: Mapping[str, JSON]
+    out: Path, files: Iterable[PackageFile], manifest: PackageManifest
 ) -> tuple[dict[str, FileEntry], dict[str, FileEntry]]:
     """Write ``files`` and ``edgekit-package.json`` to ``out``, which :func:`check_place` has allowed.
 
@@ -55,7 +54,7 @@ def write_package(
             written[file.path] = _write(target, file.content)
             if file.delivered:
                 delivered[file.path] = written[file.path]
-        content = with_files(manifest, dict(sorted(written.items())))
+        content = manifest_bytes(manifest, dict(sorted(written.items())))
         written[PACKAGE_MANIFEST] = _write(folder / PACKAGE_MANIFEST, content)
     return dict(sorted(written.items())), delivered
 

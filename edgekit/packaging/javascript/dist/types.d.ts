@@ -9,12 +9,13 @@ export interface Tensor<Data extends TensorData = TensorData> {
 /** A size, or the name of a free one. */
 export type Size = number | string;
 /**
- * One tensor of the model and how it appears in the packaged file.
+ * One tensor of the model and how it appears in the packaged file. `key` is what it is called in this package.
  *
  * `permutation` takes the original axes to the artifact's; where `scale` is set the artifact holds integers, and
  * `real = scale * (stored - zeroPoint)`.
  */
 export interface TensorMap {
+    readonly key: string;
     readonly name: string;
     readonly dtype: DType;
     readonly shape: readonly Size[];
@@ -41,16 +42,21 @@ export interface Preprocess {
     readonly layout: "NCHW" | "NHWC";
     readonly dtype: "float32" | "uint8";
 }
-/** One array of the stored example: its place in the example's bytes (little-endian, C order). */
+/** A file of the package. `integrity` is what `fetch` and HTML call so: `sha256-` and the hash in base64. */
+export interface PackagedFile {
+    readonly url: URL;
+    readonly integrity: string;
+}
+/** One array of the stored example: its place in the example's bytes (little-endian, C order; offset a multiple of 8). */
 export interface ExampleArray {
-    readonly name: string;
+    readonly key: string;
     readonly dtype: DType;
     readonly dims: readonly number[];
     readonly offset: number;
 }
 /** A synthetic input and what the packaged file made of it where it was built. */
 export interface Example {
-    readonly sha256: string;
+    readonly file: PackagedFile;
     readonly inputs: readonly ExampleArray[];
     readonly outputs: readonly ExampleArray[];
 }
@@ -62,6 +68,11 @@ export interface Measured {
     readonly metric: string | null;
     readonly metric_value: number | null;
 }
+export interface RuntimeOptions {
+    readonly threads: number;
+    readonly graphOptimization: "none" | "basic" | "extended" | "all";
+    readonly foldWeights: boolean;
+}
 export interface Contract {
     readonly name: string;
     readonly version: string;
@@ -71,11 +82,13 @@ export interface Contract {
     readonly outputs: readonly TensorMap[];
     readonly preprocess: Preprocess | null;
     readonly labels: readonly string[] | null;
-    /** Threads that were measured. */
-    readonly threads: number;
     /** How far an output may lie from the example's, as a fraction of its largest magnitude. */
     readonly tolerance: number;
-    readonly modelSha256: string;
+    /** How the runtime was set up when it was measured. */
+    readonly runtime: RuntimeOptions;
+    readonly model: PackagedFile;
+    /** Weights beside the model's file, by the path it names them with. */
+    readonly externalData: Readonly<Record<string, PackagedFile>>;
     readonly example: Example | null;
     readonly measured: Measured;
 }

@@ -26,7 +26,7 @@ export function readExample(arrays: readonly ExampleArray[], bytes: ArrayBuffer)
 export function compare(found: Record<string, Tensor>, expected: Record<string, Tensor>, tolerance: Contract["tolerance"]): SelfTest {
   const outputs = Object.entries(expected).map(([key, { data, dims }]) => {
     const output = found[key];
-    const allowed = tolerance * largest(data);
+    const allowed = tolerance * Math.max(largest(data), 1e-12);
     const sameSizes = output !== undefined && output.dims.join() === dims.join();
     return { key, difference: sameSizes ? largestDifference(output.data, data) : Infinity, allowed };
   });

@@ -55,6 +55,12 @@ export interface Preprocess {
   readonly dtype: "float32" | "uint8";
 }
 
+/** A file of the package. `integrity` is what `fetch` and HTML call so: `sha256-` and the hash in base64. */
+export interface PackagedFile {
+  readonly url: URL;
+  readonly integrity: string;
+}
+
 /** One array of the stored example: its place in the example's bytes (little-endian, C order; offset a multiple of 8). */
 export interface ExampleArray {
   readonly key: string;
@@ -65,7 +71,7 @@ export interface ExampleArray {
 
 /** A synthetic input and what the packaged file made of it where it was built. */
 export interface Example {
-  readonly sha256: string;
+  readonly file: PackagedFile;
   readonly inputs: readonly ExampleArray[];
   readonly outputs: readonly ExampleArray[];
 }
@@ -79,6 +85,12 @@ export interface Measured {
   readonly metric_value: number | null;
 }
 
+export interface RuntimeOptions {
+  readonly threads: number;
+  readonly graphOptimization: "none" | "basic" | "extended" | "all";
+  readonly foldWeights: boolean;
+}
+
 export interface Contract {
   readonly name: string;
   readonly version: string;
@@ -88,11 +100,13 @@ export interface Contract {
   readonly outputs: readonly TensorMap[];
   readonly preprocess: Preprocess | null;
   readonly labels: readonly string[] | null;
-  /** Threads that were measured. */
-  readonly threads: number;
   /** How far an output may lie from the example's, as a fraction of its largest magnitude. */
   readonly tolerance: number;
-  readonly modelSha256: string;
+  /** How the runtime was set up when it was measured. */
+  readonly runtime: RuntimeOptions;
+  readonly model: PackagedFile;
+  /** Weights beside the model's file, by the path it names them with. */
+  readonly externalData: Readonly<Record<string, PackagedFile>>;
   readonly example: Example | null;
   readonly measured: Measured;
 }
