@@ -152,6 +152,16 @@ def read_json_file(path: Path, *, max_bytes: int = MAX_JSON_BYTES) -> tuple[JSON
     Raises:
         IntegrityError: missing, a link, over ``max_bytes``, not UTF-8 JSON, nested over 64 levels, or with a key twice.
     """
+    data = read_small(path, max_bytes=max_bytes)
+    return parse_json(data, path.name), data
+
+
+def read_small(path: Path, *, max_bytes: int) -> bytes:
+    """The bytes of a regular file that may not be long.
+
+    Raises:
+        IntegrityError: missing, a link, no regular file, or over ``max_bytes``; of such a file nothing is read.
+    """
     try:
         size = path.lstat().st_size
     except OSError as problem:
@@ -160,7 +170,7 @@ def read_json_file(path: Path, *, max_bytes: int = MAX_JSON_BYTES) -> tuple[JSON
         raise IntegrityError(f"{path.name!r} has {size} bytes", why=f"over {max_bytes} are never read")
     data = bytearray()
     read_regular(path, size, data.extend)
-    return parse_json(bytes(data), path.name), bytes(data)
+    return bytes(data)
 
 
 def parse_json(data: bytes, name: str) -> JSON:
