@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         "edgekit check model-onnx-edgekit/",
         "edgekit check --json /opt/models/ocr/current",
         "edgekit check model-onnx-edgekit/ --signers ~/.ssh/allowed_signers",
+        "edgekit check digits-android/",
     )
 )
 @click.argument("bundle", type=click.Path(path_type=Path))
@@ -31,13 +32,17 @@ if TYPE_CHECKING:
 @click.option("--identity", metavar="NAME", help="With --signers: require that it is NAME's, as the list calls its owner.")
 @common_options
 def check(bundle: Path, signers: Path | None, identity: str | None, as_json: bool) -> None:
-    """Verify BUNDLE: every listed file is there with its size and hash, and nothing else is.
+    """Verify BUNDLE, or a package: every listed file is there with its size and hash, and nothing else is.
 
     Without --signers this proves that nothing was damaged, not who made it. The exit code is 8 when anything differs, and when a
     signature that --signers requires is missing, wrong or somebody else's.
     """
     from ..report.text import clean, size
+    from .check_package import is_package, show_package
 
+    if is_package(bundle):
+        show_package(bundle, signers=signers, as_json=as_json)
+        return
     result, verified = _checked(bundle, signers, identity)
     winner = result.bundle.winner
     if as_json:

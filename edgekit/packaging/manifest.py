@@ -17,6 +17,7 @@ from typing import Any, Literal
 from ..errors import IntegrityError
 from ..integrity import FileEntry, check_tree, read_json_file
 from ..manifest import self_hash
+from ..sshsig import SignatureFacts
 from ..types import JSON, TensorMap, TensorSpec, Winner
 from ..values import from_json, to_json
 from .golden import GOLDEN, GoldenEntry, pack_golden
@@ -28,10 +29,10 @@ PACKAGE_SCHEMA = "edgekit.package-manifest/1"
 
 @dataclass(frozen=True)
 class Origin:
-    """The bundle that a package was made of. ``signature``: whose it was (see :mod:`edgekit.signing`); None without one."""
+    """The bundle that a package was made of. ``signature``: the one it carried, which packaging did not verify; None without."""
 
     manifest_sha256: str
-    signature: dict[str, JSON] | None = None
+    signature: SignatureFacts | None = None
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ def manifest_of(source: PackageSource, format_name: str) -> PackageManifest:
         version=source.version,
         group=source.group,
         edgekit=source.edgekit,
-        bundle=Origin(source.bundle_sha256),
+        bundle=Origin(source.bundle_sha256, source.bundle_signature),
         winner=source.winner,
         artifact=PackagedArtifact(
             artifact.entry, {path: FileEntry(artifact.files[path], source.sizes[path]) for path in artifact.files}

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from ..errors import DataError, IntegrityError, ModelError, UsageError
 from ..manifest import CheckResult, check_bundle
 from ..preprocess import Preprocess, preprocess_from_json
+from ..signing import signature_of
+from ..sshsig import SignatureFacts
 from ..types import JSON, Artifact, Candidate, CandidateReport, DeployReport, TensorMap, Winner
 from .labels import read_labels
 from .names import JAVA, slug
@@ -49,7 +51,8 @@ class PackageSource:
         preprocess: how a picture becomes the only input; None where the data were no pictures.
         labels: the classes in the order of the first output's last axis; empty when none were given.
         row: what was measured of the winner. ``report``: the whole verdict.
-        bundle_sha256: of the bundle's ``edgekit.json``.
+        bundle_sha256: of the bundle's ``edgekit.json``. ``bundle_signature``: what its signature says of itself, unverified; None
+            without one.
     """
 
     name: str
@@ -70,6 +73,7 @@ class PackageSource:
     edgekit: str
     bundle_sha256: str
     sizes: Mapping[str, int] = field(default_factory=dict)
+    bundle_signature: SignatureFacts | None = None
 
     @property
     def inputs(self) -> tuple[TensorMap, ...]:
@@ -178,6 +182,7 @@ def read_source(
         edgekit=found.edgekit,
         bundle_sha256=checked.manifest_sha256,
         sizes={path: found.files[f"artifact/{path}"].size_bytes for path in found.artifact.files},
+        bundle_signature=signature_of(checked),
     )
     if labels is None:
         return source
