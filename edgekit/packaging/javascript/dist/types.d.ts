@@ -6,8 +6,8 @@ export interface Tensor<Data extends TensorData = TensorData> {
     readonly data: Data;
     readonly dims: readonly number[];
 }
-/** A size, or the name of a free one. */
-export type Size = number | string;
+/** A size; null is for the caller to choose. */
+export type Size = number | null;
 /**
  * One tensor of the model and how it appears in the packaged file. `key` is what it is called in this package.
  *
@@ -60,13 +60,19 @@ export interface Example {
     readonly inputs: readonly ExampleArray[];
     readonly outputs: readonly ExampleArray[];
 }
-/** What edgekit measured, and where. Times are seconds; null is what was not measured. */
+/** What edgekit measured, and where; null is what was not measured. Not in this browser or app: that is for `run` to show. */
 export interface Measured {
-    readonly device: string;
+    readonly device: string | null;
+    /** Median seconds an inference. */
     readonly latency_s: number | null;
+    /** Fraction of held-out inputs on which it says what the float model says. */
     readonly agreement: number | null;
-    readonly metric: string | null;
-    readonly metric_value: number | null;
+    readonly metric: {
+        readonly name: string;
+        readonly value: number;
+        readonly float: number;
+    } | null;
+    readonly model_bytes: number;
 }
 export interface RuntimeOptions {
     readonly threads: number;
@@ -89,6 +95,6 @@ export interface Contract {
     readonly model: PackagedFile;
     /** Weights beside the model's file, by the path it names them with. */
     readonly externalData: Readonly<Record<string, PackagedFile>>;
-    readonly example: Example | null;
+    readonly example: Example;
     readonly measured: Measured;
 }

@@ -60,17 +60,15 @@ function checked(given: Tensor | TensorData, map: TensorMap): Tensor {
 }
 
 function fixed(map: TensorMap): number[] {
-  return map.shape.map((size, axis) => {
-    if (typeof size === "number") return size;
-    const packaged = map.artifactShape[map.permutation === null ? axis : map.permutation.indexOf(axis)];
-    if (typeof packaged === "number") return packaged;
-    throw new TypeError(`${map.key} has a free size (${size}): give { data, dims }`);
+  return map.shape.map((size) => {
+    if (size === null) throw new TypeError(`${map.key} has a free size: give { data, dims }`);
+    return size;
   });
 }
 
 function checkSizes(dims: readonly number[], shape: readonly Size[], what: string): void {
-  const fits = dims.length === shape.length && shape.every((size, axis) => typeof size === "string" || size === dims[axis]);
-  if (!fits) throw new RangeError(`${what} must have the sizes [${shape.join(", ")}], not [${dims.join(", ")}]`);
+  const fits = dims.length === shape.length && shape.every((size, axis) => size === null || size === dims[axis]);
+  if (!fits) throw new RangeError(`${what} must have the sizes [${shape.map((size) => size ?? "any").join(", ")}], not [${dims.join(", ")}]`);
 }
 
 /** Axis i of the result is axis `permutation[i]` of the tensor. */
