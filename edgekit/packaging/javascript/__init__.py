@@ -21,12 +21,6 @@ def compiled(modules: Iterable[str], *, into: str = "") -> Iterator[PackageFile]
             yield PackageFile(f"{into}{module}{suffix}", _FOLDER / "dist" / f"{module}{suffix}", delivered=suffix == ".js")
 
 
-def sources(modules: Iterable[str], *, into: str = "") -> Iterator[PackageFile]:
-    """TypeScript of modules of ``src/``, for bundlers that compile it themselves."""
-    for module in modules:
-        yield PackageFile(f"{into}{module}.ts", _FOLDER / "src" / f"{module}.ts", delivered=True)
-
-
 def compiled_path(name: str) -> Path:
     """One file of ``dist/``."""
     return _FOLDER / "dist" / name

@@ -45,7 +45,7 @@ def integrity(sha256: str) -> str:
 
 
 def contract_json(source: PackageSource) -> dict[str, JSON]:
-    """``Contract`` of ``src/types.ts`` without the places of files: those are the packages' own."""
+    """``Contract`` of ``src/types.ts``; where the files are is each package's own."""
     names = keys(source)
     return {
         "name": source.name,
@@ -57,6 +57,7 @@ def contract_json(source: PackageSource) -> dict[str, JSON]:
         "labels": list(source.labels) or None,
         "runtime": _runtime(source.threads, source.options),
         "tolerance": source.golden.tolerance,
+        "example": _example(source, names),
         "measured": _measured(source),
     }
 
@@ -97,21 +98,14 @@ def _measured(source: PackageSource) -> dict[str, JSON]:
     }
 
 
-def example_json(source: PackageSource) -> tuple[bytes, dict[str, JSON]]:
-    """The golden pair's bytes, and ``inputs`` and ``outputs`` of ``Example``: where each array lies in them."""
-    data, entries = pack_golden(source)
-    names = keys(source)
+def _example(source: PackageSource, names: Mapping[tuple[str, str], str]) -> dict[str, JSON]:
+    """Where each array of the golden pair lies in its file."""
+    _, entries = pack_golden(source)
     arrays: dict[str, JSON] = {"inputs": [], "outputs": []}
     for entry in entries:
-        arrays[f"{entry.role}s"].append(
-            {
-                "key": names[entry.role, entry.name],
-                "dtype": entry.dtype,
-                "dims": list(entry.shape),
-                "offset": entry.offset_bytes,
-            }
-        )
-    return data, arrays
+        array = {"dtype": entry.dtype, "dims": list(entry.shape), "offset": entry.offset_bytes}
+        arrays[f"{entry.role}s"].append({"key": names[entry.role, entry.name], **array})
+    return arrays
 
 
 def typed(source: PackageSource) -> str:

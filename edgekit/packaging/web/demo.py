@@ -24,7 +24,8 @@ _POLICY = (
 def demo_files(runtime: WebRuntime, package: str) -> Iterator[PackageFile]:
     """The page, and a server for this machine that hands out the runtime's files from ``node_modules``."""
     yield PackageFile("demo/index.html", _page(runtime).encode())
-    yield PackageFile("demo/demo.css", _TEMPLATES / "demo.css")
+    for name in ("demo.css", "icon.svg"):
+        yield PackageFile(f"demo/{name}", _TEMPLATES / name)
     for module in _MODULES:
         yield PackageFile(f"demo/{module}.js", compiled_path(f"demo/{module}.js"))
     served = json.dumps(dict(runtime.files), indent=2)

@@ -10,9 +10,9 @@ from typing import Final
 from ...progress import Progress
 from ...types import Reject
 from ..formats import PackageFile, PackageOptions
-from ..golden import GOLDEN
+from ..golden import GOLDEN, pack_golden
 from ..javascript import compiled, compiled_path
-from ..javascript.contract import contract_json, example_json, integrity, literal, typed
+from ..javascript.contract import contract_json, integrity, literal, typed
 from ..javascript.limits import reject
 from ..javascript.npm import npm_name, package_json, peer_range
 from ..manifest import describe, json_bytes
@@ -21,7 +21,7 @@ from .demo import demo_files
 from .readme import readme
 from .runtimes import RUNTIMES, WebRuntime
 
-_MODULES = ("example", "labels", "model", "pictures", "preprocess", "resize", "runtime", "tensors", "types")
+_MODULES = ("example", "files", "labels", "model", "pictures", "preprocess", "resize", "runtime", "tensors", "types")
 
 
 @dataclass(frozen=True)
@@ -42,13 +42,13 @@ class WebFormat:
         del progress  # it is done in a moment
         runtime = RUNTIMES[source.kind]
         peer = {runtime.package: peer_range(options, runtime.tested)}
-        example, arrays = example_json(source)
+        example, _ = pack_golden(source)
         yield PackageFile("package.json", package_json(source, peers=peer, files=_PUBLISHED, more=_ENTRY))
         yield PackageFile("README.md", readme(source, runtime, peer[runtime.package]).encode())
         yield from compiled((*_MODULES, runtime.module))
         for suffix in (".js", ".d.ts"):
             yield PackageFile(f"index{suffix}", compiled_path(f"index-{runtime.module}{suffix}"), delivered=suffix == ".js")
-        yield PackageFile("contract.js", _contract(source, example, arrays).encode(), delivered=True)
+        yield PackageFile("contract.js", _contract(source, example).encode(), delivered=True)
         yield PackageFile("contract.d.ts", _declarations(source).encode())
         yield from _model_files(source)
         yield PackageFile("model/contract.json", json_bytes(describe(source, self.name)))
@@ -76,13 +76,13 @@ def _model_files(source: PackageSource) -> Iterator[PackageFile]:
         yield PackageFile(_place(source, path), source.artifact_folder / path, delivered=True)
 
 
-def _contract(source: PackageSource, example: bytes, arrays: object) -> str:
+def _contract(source: PackageSource, example: bytes) -> str:
     """``contract.js``. The places are literals beside ``import.meta.url``, which is what bundlers look for."""
     import hashlib
 
     beside = PurePosixPath(source.artifact.entry).parent
     external = [
-        f"    {literal(PurePosixPath(path).relative_to(beside).as_posix())}: {_file(source, path)},"
+        f"      {literal(PurePosixPath(path).relative_to(beside).as_posix())}: {_file(source, path)},"
         for path in sorted(source.artifact.files)
         if path != source.artifact.entry
     ]
@@ -91,16 +91,13 @@ def _contract(source: PackageSource, example: bytes, arrays: object) -> str:
         "",
         f"const contract = {literal(contract_json(source))};",
         "",
-        f"const example = {literal(arrays)};",
-        "",
         "export const CONTRACT = {",
         "  ...contract,",
-        f"  model: {_file(source, source.artifact.entry)},",
-        "  externalData: {" + ("" if external else "},"),
-        *([*external, "  },"] if external else []),
-        "  example: {",
-        "    ...example,",
-        f"    file: {_url(GOLDEN, hashlib.sha256(example).hexdigest())},",
+        "  files: {",
+        f"    model: {_file(source, source.artifact.entry)},",
+        f"    example: {_url(GOLDEN, hashlib.sha256(example).hexdigest())},",
+        "    externalData: {" + ("" if external else "},"),
+        *([*external, "    },"] if external else []),
         "  },",
         "};",
         "",
@@ -119,10 +116,11 @@ def _url(place: str, sha256: str) -> str:
 def _declarations(source: PackageSource) -> str:
     model = "PictureModel" if source.preprocess else "Model"
     lines = [
+        'import type { WebContract } from "./files.js";',
         f'import type {{ {model} }} from "./model.js";',
-        'import type { Contract, Tensor } from "./types.js";',
+        'import type { Tensor } from "./types.js";',
         "",
-        "export declare const CONTRACT: Contract;",
+        "export declare const CONTRACT: WebContract;",
         "",
         typed(source),
     ]

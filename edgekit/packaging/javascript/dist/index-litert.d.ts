@@ -1,7 +1,7 @@
 /** Loads the packaged model. See README.md. */
 import { type LoadedModel } from "./contract.js";
+import { type LoadOptions } from "./files.js";
 import type { Picture } from "./preprocess.js";
-import type { LoadOptions } from "./runtime.js";
 /** Loads the runtime and the model. */
 export declare function load(options?: LoadOptions): Promise<LoadedModel>;
 /**
@@ -13,7 +13,7 @@ export declare function decodePicture(encoded: Blob): Promise<Picture>;
 export { CONTRACT, type Inputs, type LoadedModel, type Outputs } from "./contract.js";
 export { type OutputCheck, type SelfTest } from "./example.js";
 export { best, type Ranked } from "./labels.js";
-export { type Model, type PictureModel } from "./model.js";
+export { type Model, type PictureModel, type Threads } from "./model.js";
 export { preprocess, type Picture } from "./preprocess.js";
-export { type LoadOptions } from "./runtime.js";
+export { type FileSource, type LoadOptions, type PackagedFile, type WebContract } from "./files.js";
 export * from "./types.js";

@@ -1,11 +1,13 @@
 /** Loads the packaged model. See README.md. */
 import { CONTRACT } from "./contract.js";
 import { openRuntime } from "./litert.js";
+import { fetchBytes } from "./files.js";
 import { openModel } from "./model.js";
 import { decode } from "./pictures.js";
 /** Loads the runtime and the model. */
-export function load(options = {}) {
-    return openModel(CONTRACT, openRuntime, options);
+export async function load(options = {}) {
+    const runtime = await openRuntime(CONTRACT, options);
+    return openModel(CONTRACT, runtime, () => fetchBytes(CONTRACT.files.example, options.example));
 }
 /**
  * The pixels of a JPEG, PNG or whatever else the browser decodes, upright if the model was calibrated with upright pictures.

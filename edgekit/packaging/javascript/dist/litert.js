@@ -1,6 +1,6 @@
 /** LiteRT for the web, on the CPU. */
 import { getGlobalLiteRtPromise, loadAndCompile, loadLiteRt, Tensor as LiteRtTensor } from "@litertjs/core";
-import { fetchBytes } from "./runtime.js";
+import { fetchBytes } from "./files.js";
 /** Where the runtime's files are unless `runtimeUrl` says otherwise: beside the page, as its package ships them. */
 const RUNTIME_URL = "litert-wasm/";
 export async function openRuntime(contract, options) {
@@ -8,7 +8,7 @@ export async function openRuntime(contract, options) {
     const threads = globalThis.crossOriginIsolated ? wanted : 1;
     const url = new URL(options.runtimeUrl ?? RUNTIME_URL, globalThis.location.href).href;
     await (getGlobalLiteRtPromise() ?? loadLiteRt(url.endsWith("/") ? url : `${url}/`, { threads: threads > 1 })); // one a page
-    const bytes = new Uint8Array(await fetchBytes(contract.model, options.model));
+    const bytes = new Uint8Array(await fetchBytes(contract.files.model, options.model));
     const model = await loadAndCompile(bytes, { accelerator: "wasm", cpuOptions: { numThreads: threads } });
     return new LiteRtRuntime(model, threads);
 }

@@ -1,15 +1,16 @@
 /** The packaged model: typed tensors in, typed tensors out, and everything between done as it was when it was measured. */
 import { type SelfTest } from "./example.js";
 import { type Picture } from "./preprocess.js";
-import { type LoadOptions, type OpenRuntime } from "./runtime.js";
+import type { Runtime } from "./runtime.js";
 import type { Contract, Tensor } from "./types.js";
+/** Threads that were measured, and those in force here; null where the runtime neither takes nor tells them. */
+export interface Threads {
+    readonly measured: number;
+    readonly effective: number | null;
+}
 export interface Model<Inputs, Outputs> {
     readonly contract: Contract;
-    /** Threads that were measured, and those in force here: they differ where the page is not cross-origin isolated. */
-    readonly threads: {
-        readonly measured: number;
-        readonly effective: number;
-    };
+    readonly threads: Threads;
     /**
      * One inference. Calls wait for one another.
      *
@@ -28,4 +29,5 @@ export interface PictureModel<Inputs, Outputs> extends Model<Inputs, Outputs> {
     /** `run` on the preprocessed picture. */
     runPicture(picture: Picture): Promise<Outputs>;
 }
-export declare function openModel<Inputs extends object, Outputs extends object>(contract: Contract, openRuntime: OpenRuntime, options: LoadOptions): Promise<PictureModel<Inputs, Outputs>>;
+/** `exampleBytes` gives the bytes of the stored example, when they are asked for. */
+export declare function openModel<Inputs extends object, Outputs extends object>(contract: Contract, runtime: Runtime, exampleBytes: () => Promise<ArrayBuffer>): PictureModel<Inputs, Outputs>;

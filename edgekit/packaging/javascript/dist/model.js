@@ -1,21 +1,21 @@
 /** The packaged model: typed tensors in, typed tensors out, and everything between done as it was when it was measured. */
 import { compare, readExample } from "./example.js";
 import { preprocess } from "./preprocess.js";
-import { fetchBytes } from "./runtime.js";
 import { toArtifact, toOriginal } from "./tensors.js";
-export async function openModel(contract, openRuntime, options) {
-    return new LoadedModel(contract, await openRuntime(contract, options), options);
+/** `exampleBytes` gives the bytes of the stored example, when they are asked for. */
+export function openModel(contract, runtime, exampleBytes) {
+    return new LoadedModel(contract, runtime, exampleBytes);
 }
 class LoadedModel {
     contract;
     runtime;
-    options;
+    exampleBytes;
     threads;
     last = Promise.resolve();
-    constructor(contract, runtime, options) {
+    constructor(contract, runtime, exampleBytes) {
         this.contract = contract;
         this.runtime = runtime;
-        this.options = options;
+        this.exampleBytes = exampleBytes;
         this.threads = { measured: contract.runtime.threads, effective: runtime.threads };
     }
     async run(inputs) {
@@ -49,7 +49,7 @@ class LoadedModel {
     }
     async selfTest() {
         const { example, tolerance } = this.contract;
-        const bytes = await fetchBytes(example.file, this.options.example);
+        const bytes = await this.exampleBytes();
         const found = await this.run(readExample(example.inputs, bytes));
         return compare(found, readExample(example.outputs, bytes), tolerance);
     }

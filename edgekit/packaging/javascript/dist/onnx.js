@@ -1,16 +1,16 @@
 /** ONNX Runtime Web, on the CPU. */
 import * as ort from "onnxruntime-web/wasm";
-import { fetchBytes } from "./runtime.js";
+import { fetchBytes } from "./files.js";
 export async function openRuntime(contract, options) {
     const { threads, graphOptimization, foldWeights } = contract.runtime;
     const { wasm } = ort.env;
     if (options.runtimeUrl !== undefined)
         wasm.wasmPaths = folder(options.runtimeUrl);
     wasm.numThreads = globalThis.crossOriginIsolated ? (options.threads ?? threads) : 1; // otherwise the runtime warns and takes 1
-    const session = await ort.InferenceSession.create(new Uint8Array(await fetchBytes(contract.model, options.model)), {
+    const session = await ort.InferenceSession.create(new Uint8Array(await fetchBytes(contract.files.model, options.model)), {
         executionProviders: ["wasm"],
         graphOptimizationLevel: graphOptimization === "none" ? "disabled" : graphOptimization,
-        externalData: await Promise.all(Object.entries(contract.externalData).map(async ([path, file]) => ({ path, data: new Uint8Array(await fetchBytes(file)) }))),
+        externalData: await Promise.all(Object.entries(contract.files.externalData).map(async ([path, file]) => ({ path, data: new Uint8Array(await fetchBytes(file)) }))),
         ...(foldWeights ? { extra: { session: { disable_quant_qdq: "1" } } } : {}),
     });
     const dtypes = new Map(contract.inputs.map(({ artifactName, artifactDtype }) => [artifactName, artifactDtype]));

@@ -42,11 +42,6 @@ export interface Preprocess {
     readonly layout: "NCHW" | "NHWC";
     readonly dtype: "float32" | "uint8";
 }
-/** A file of the package. `integrity` is what `fetch` and HTML call so: `sha256-` and the hash in base64. */
-export interface PackagedFile {
-    readonly url: URL;
-    readonly integrity: string;
-}
 /** One array of the stored example: its place in the example's bytes (little-endian, C order; offset a multiple of 8). */
 export interface ExampleArray {
     readonly key: string;
@@ -56,7 +51,6 @@ export interface ExampleArray {
 }
 /** A synthetic input and what the packaged file made of it where it was built. */
 export interface Example {
-    readonly file: PackagedFile;
     readonly inputs: readonly ExampleArray[];
     readonly outputs: readonly ExampleArray[];
 }
@@ -92,9 +86,6 @@ export interface Contract {
     readonly tolerance: number;
     /** How the runtime was set up when it was measured. */
     readonly runtime: RuntimeOptions;
-    readonly model: PackagedFile;
-    /** Weights beside the model's file, by the path it names them with. */
-    readonly externalData: Readonly<Record<string, PackagedFile>>;
     readonly example: Example;
     readonly measured: Measured;
 }

@@ -2,14 +2,15 @@
 
 import { CONTRACT, type Inputs, type LoadedModel, type Outputs } from "./contract.js";
 import { openRuntime } from "./onnx.js";
+import { fetchBytes, type LoadOptions } from "./files.js";
 import { openModel } from "./model.js";
 import { decode } from "./pictures.js";
 import type { Picture } from "./preprocess.js";
-import type { LoadOptions } from "./runtime.js";
 
 /** Loads the runtime and the model. */
-export function load(options: LoadOptions = {}): Promise<LoadedModel> {
-  return openModel<Inputs, Outputs>(CONTRACT, openRuntime, options);
+export async function load(options: LoadOptions = {}): Promise<LoadedModel> {
+  const runtime = await openRuntime(CONTRACT, options);
+  return openModel<Inputs, Outputs>(CONTRACT, runtime, () => fetchBytes(CONTRACT.files.example, options.example));
 }
 
 /**
@@ -24,7 +25,7 @@ export function decodePicture(encoded: Blob): Promise<Picture> {
 export { CONTRACT, type Inputs, type LoadedModel, type Outputs } from "./contract.js";
 export { type OutputCheck, type SelfTest } from "./example.js";
 export { best, type Ranked } from "./labels.js";
-export { type Model, type PictureModel } from "./model.js";
+export { type Model, type PictureModel, type Threads } from "./model.js";
 export { preprocess, type Picture } from "./preprocess.js";
-export { type LoadOptions } from "./runtime.js";
+export { type FileSource, type LoadOptions, type PackagedFile, type WebContract } from "./files.js";
 export * from "./types.js";

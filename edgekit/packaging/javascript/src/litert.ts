@@ -2,18 +2,19 @@
 
 import { getGlobalLiteRtPromise, loadAndCompile, loadLiteRt, Tensor as LiteRtTensor, type CompiledModel, type TypedArray } from "@litertjs/core";
 
-import { fetchBytes, type LoadOptions, type Runtime } from "./runtime.js";
-import type { Contract, Tensor } from "./types.js";
+import { fetchBytes, type LoadOptions, type WebContract } from "./files.js";
+import type { Runtime } from "./runtime.js";
+import type { Tensor } from "./types.js";
 
 /** Where the runtime's files are unless `runtimeUrl` says otherwise: beside the page, as its package ships them. */
 const RUNTIME_URL = "litert-wasm/";
 
-export async function openRuntime(contract: Contract, options: LoadOptions): Promise<Runtime> {
+export async function openRuntime(contract: WebContract, options: LoadOptions): Promise<Runtime> {
   const wanted = options.threads ?? contract.runtime.threads;
   const threads = globalThis.crossOriginIsolated ? wanted : 1;
   const url = new URL(options.runtimeUrl ?? RUNTIME_URL, globalThis.location.href).href;
   await (getGlobalLiteRtPromise() ?? loadLiteRt(url.endsWith("/") ? url : `${url}/`, { threads: threads > 1 })); // one a page
-  const bytes = new Uint8Array(await fetchBytes(contract.model, options.model));
+  const bytes = new Uint8Array(await fetchBytes(contract.files.model, options.model));
   const model = await loadAndCompile(bytes, { accelerator: "wasm", cpuOptions: { numThreads: threads } });
   return new LiteRtRuntime(model, threads);
 }

@@ -2,14 +2,19 @@
 
 import { compare, readExample, type SelfTest } from "./example.js";
 import { preprocess, type Picture } from "./preprocess.js";
-import { fetchBytes, type LoadOptions, type OpenRuntime, type Runtime } from "./runtime.js";
+import type { Runtime } from "./runtime.js";
 import { toArtifact, toOriginal } from "./tensors.js";
 import type { Contract, Tensor, TensorData } from "./types.js";
 
+/** Threads that were measured, and those in force here; null where the runtime neither takes nor tells them. */
+export interface Threads {
+  readonly measured: number;
+  readonly effective: number | null;
+}
+
 export interface Model<Inputs, Outputs> {
   readonly contract: Contract;
-  /** Threads that were measured, and those in force here: they differ where the page is not cross-origin isolated. */
-  readonly threads: { readonly measured: number; readonly effective: number };
+  readonly threads: Threads;
   /**
    * One inference. Calls wait for one another.
    *
@@ -32,17 +37,20 @@ export interface PictureModel<Inputs, Outputs> extends Model<Inputs, Outputs> {
 
 type Given = Readonly<Record<string, Tensor | TensorData>>;
 
-export async function openModel<Inputs extends object, Outputs extends object>(
-  contract: Contract, openRuntime: OpenRuntime, options: LoadOptions,
-): Promise<PictureModel<Inputs, Outputs>> {
-  return new LoadedModel<Inputs, Outputs>(contract, await openRuntime(contract, options), options);
+/** `exampleBytes` gives the bytes of the stored example, when they are asked for. */
+export function openModel<Inputs extends object, Outputs extends object>(
+  contract: Contract, runtime: Runtime, exampleBytes: () => Promise<ArrayBuffer>,
+): PictureModel<Inputs, Outputs> {
+  return new LoadedModel<Inputs, Outputs>(contract, runtime, exampleBytes);
 }
 
 class LoadedModel<Inputs extends object, Outputs extends object> implements PictureModel<Inputs, Outputs> {
-  readonly threads: { readonly measured: number; readonly effective: number };
+  readonly threads: Threads;
   private last: Promise<unknown> = Promise.resolve();
 
-  constructor(readonly contract: Contract, private readonly runtime: Runtime, private readonly options: LoadOptions) {
+  constructor(
+    readonly contract: Contract, private readonly runtime: Runtime, private readonly exampleBytes: () => Promise<ArrayBuffer>,
+  ) {
     this.threads = { measured: contract.runtime.threads, effective: runtime.threads };
   }
 
@@ -77,7 +85,7 @@ class LoadedModel<Inputs extends object, Outputs extends object> implements Pict
 
   async selfTest(): Promise<SelfTest> {
     const { example, tolerance } = this.contract;
-    const bytes = await fetchBytes(example.file, this.options.example);
+    const bytes = await this.exampleBytes();
     const found = await this.run(readExample(example.inputs, bytes) as Inputs);
     return compare(found as Record<string, Tensor>, readExample(example.outputs, bytes), tolerance);
   }

@@ -2,19 +2,20 @@
 
 import * as ort from "onnxruntime-web/wasm";
 
-import { fetchBytes, type LoadOptions, type Runtime } from "./runtime.js";
-import type { Contract, DType, Tensor, TensorData } from "./types.js";
+import { fetchBytes, type LoadOptions, type WebContract } from "./files.js";
+import type { Runtime } from "./runtime.js";
+import type { DType, Tensor, TensorData } from "./types.js";
 
-export async function openRuntime(contract: Contract, options: LoadOptions): Promise<Runtime> {
+export async function openRuntime(contract: WebContract, options: LoadOptions): Promise<Runtime> {
   const { threads, graphOptimization, foldWeights } = contract.runtime;
   const { wasm } = ort.env;
   if (options.runtimeUrl !== undefined) wasm.wasmPaths = folder(options.runtimeUrl);
   wasm.numThreads = globalThis.crossOriginIsolated ? (options.threads ?? threads) : 1; // otherwise the runtime warns and takes 1
-  const session = await ort.InferenceSession.create(new Uint8Array(await fetchBytes(contract.model, options.model)), {
+  const session = await ort.InferenceSession.create(new Uint8Array(await fetchBytes(contract.files.model, options.model)), {
     executionProviders: ["wasm"],
     graphOptimizationLevel: graphOptimization === "none" ? "disabled" : graphOptimization,
     externalData: await Promise.all(
-      Object.entries(contract.externalData).map(async ([path, file]) => ({ path, data: new Uint8Array(await fetchBytes(file)) })),
+      Object.entries(contract.files.externalData).map(async ([path, file]) => ({ path, data: new Uint8Array(await fetchBytes(file)) })),
     ),
     ...(foldWeights ? { extra: { session: { disable_quant_qdq: "1" } } } : {}),
   });

@@ -1,10 +1,10 @@
 /** The demo page: loads the package as an application would, and shows what it gives and how long it takes. */
-import { CONTRACT, decodePicture, load } from "../index.js";
 import { readExample } from "../example.js";
-import { fetchBytes } from "../runtime.js";
+import { fetchBytes } from "../files.js";
+import { CONTRACT, decodePicture, load } from "../index.js";
 import { Drawing } from "./drawing.js";
 import { canBeTyped, NumberFields } from "./numbers.js";
-import { byId, bytes, element, milliseconds, shown } from "./page.js";
+import { byId, bytes, element, duration, shown } from "./page.js";
 import { showOutputs } from "./results.js";
 const status = byId("status", HTMLElement);
 const times = [];
@@ -13,8 +13,8 @@ try {
     const loading = performance.now();
     const model = (await load({ runtimeUrl: new URL("runtime/", location.href) }));
     const { measured, effective } = model.threads;
-    const fewer = effective < measured ? ` instead of ${measured}: the page is not cross-origin isolated` : "";
-    say(`Ready in ${milliseconds(performance.now() - loading)}, ${effective} thread${effective === 1 ? "" : "s"}${fewer}.`);
+    const fewer = effective !== null && effective < measured ? ` instead of ${measured}: the page is not cross-origin isolated` : "";
+    say(`Ready in ${duration(performance.now() - loading)}, ${effective} thread${effective === 1 ? "" : "s"}${fewer}.`);
     await setUp(model);
     document.documentElement.dataset["state"] = "ready";
 }
@@ -37,7 +37,7 @@ function describe() {
     byId("version", HTMLElement).textContent = `${version} · ${candidate} · ${bytes(measured.model_bytes)}`;
     const facts = byId("facts", HTMLElement);
     const rows = [
-        ["Median inference", measured.latency_s === null ? "not measured" : `${milliseconds(measured.latency_s * 1000)} on ${measured.device}`],
+        ["Median inference", measured.latency_s === null ? "not measured" : `${duration(measured.latency_s * 1000)} on ${measured.device}`],
         ["Agreement with float", measured.agreement === null ? "not measured" : `${shown(measured.agreement * 100)} %`],
     ];
     if (measured.metric !== null) {
@@ -50,13 +50,15 @@ async function setUp(model) {
     byId("self-test", HTMLButtonElement).addEventListener("click", () => guarded(() => selfTest(model)));
     if (CONTRACT.preprocess !== null) {
         setUpPictures(model);
+        return;
     }
-    else if (canBeTyped(CONTRACT)) {
-        const example = readExample(CONTRACT.example.inputs, await fetchBytes(CONTRACT.example.file));
+    const example = readExample(CONTRACT.example.inputs, await fetchBytes(CONTRACT.files.example));
+    if (canBeTyped(CONTRACT)) {
         setUpNumbers(model, example);
     }
     else {
         byId("no-input", HTMLElement).hidden = false;
+        byId("run-example", HTMLButtonElement).addEventListener("click", () => guarded(() => run(model, example, "")));
     }
 }
 function setUpPictures(model) {
@@ -66,7 +68,7 @@ function setUpPictures(model) {
         const began = performance.now();
         const tensor = model.preprocess(picture);
         const prepared = performance.now() - began;
-        await run(model, { [CONTRACT.inputs[0].key]: tensor }, ` after ${milliseconds(prepared)} of preprocessing`);
+        await run(model, { [CONTRACT.inputs[0].key]: tensor }, ` after ${duration(prepared)} of preprocessing`);
     };
     const drawing = new Drawing(byId("canvas", HTMLCanvasElement), () => light.checked, () => guarded(() => runPicture(drawing.picture())));
     byId("clear", HTMLButtonElement).addEventListener("click", () => drawing.clear());
@@ -100,11 +102,11 @@ async function run(model, inputs, after) {
     showOutputs(byId("outputs", HTMLElement), outputs, CONTRACT);
     const sorted = times.toSorted((a, b) => a - b);
     const median = sorted[Math.floor(sorted.length / 2)];
-    say(`Inference in ${milliseconds(times[times.length - 1])}${after}; median of ${times.length}: ${milliseconds(median)}, in this browser.`);
+    say(`Inference in ${duration(times[times.length - 1])}${after}; median of ${times.length}: ${duration(median)}, in this browser.`);
 }
 async function selfTest(model) {
     const { ok, outputs } = await model.selfTest();
-    const details = outputs.map(({ key, difference, allowed }) => `${key} differs by ${difference.toExponential(1)} (allowed ${allowed.toExponential(1)})`);
+    const details = outputs.map(({ key, difference, allowed }) => difference === 0 ? `${key} is equal` : `${key} differs by at most ${difference.toExponential(1)} (allowed ${allowed.toExponential(1)})`);
     const verdict = byId("verdict", HTMLElement);
     verdict.textContent = `${ok ? "Passed" : "Failed"}: ${details.join(", ")}.`;
     verdict.dataset["ok"] = String(ok);

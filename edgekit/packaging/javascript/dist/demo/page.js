@@ -17,7 +17,10 @@ export function element(tag, text = "", className = "") {
 export function shown(value) {
     return Number.isInteger(value) ? String(value) : value.toPrecision(4);
 }
-export function milliseconds(ms) {
+/** A time given in milliseconds. */
+export function duration(ms) {
+    if (ms >= 1000)
+        return `${(ms / 1000).toFixed(1)} s`;
     return `${ms < 10 ? ms.toFixed(2) : ms.toFixed(1)} ms`;
 }
 export function bytes(size) {

@@ -19,7 +19,9 @@ export function shown(value: number): string {
   return Number.isInteger(value) ? String(value) : value.toPrecision(4);
 }
 
-export function milliseconds(ms: number): string {
+/** A time given in milliseconds. */
+export function duration(ms: number): string {
+  if (ms >= 1000) return `${(ms / 1000).toFixed(1)} s`;
   return `${ms < 10 ? ms.toFixed(2) : ms.toFixed(1)} ms`;
 }
 
