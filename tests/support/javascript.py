@@ -37,11 +37,10 @@ def node() -> str:
 
 @cache
 def chromium() -> str:
-    for name in CHROMIUMS:
-        found = shutil.which(name)
-        if found is not None:
-            return found
-    missing("Chromium is not installed (apt-get install chromium)")
+    found = next(filter(None, map(shutil.which, CHROMIUMS)), None)
+    if found is None:
+        missing("Chromium is not installed (apt-get install chromium)")
+    return found
 
 
 @cache

@@ -12,7 +12,7 @@ from ..manifest import manifest_of
 from ..names import TYPESCRIPT, camel, comment, identifiers
 from ..source import PackageSource
 
-#: What a caller hands over and gets for each dtype. There is no array of half precision or truth values everywhere: raw bits, bytes.
+#: What a caller hands over and gets for each dtype. Not everywhere is there an array of half precision: those are the raw bits.
 ARRAYS = {
     "float16": "Uint16Array",
     "float32": "Float32Array",

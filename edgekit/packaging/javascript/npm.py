@@ -38,7 +38,6 @@ def package_json(source: PackageSource, *, peers: Mapping[str, str], files: Sequ
         "name": npm_name(source),
         "version": source.version,
         "description": f"The model {comment(source.model_name)}, packaged by edgekit ({comment(source.winner.id)})",
-        "type": "module",
         "sideEffects": False,
         "files": list(files),
         **more,

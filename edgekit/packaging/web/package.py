@@ -19,7 +19,7 @@ from ..manifest import describe, json_bytes
 from ..source import PackageSource
 from .demo import demo_files
 from .readme import readme
-from .runtimes import RUNTIMES, WebRuntime
+from .runtimes import RUNTIMES
 
 _MODULES = ("example", "files", "labels", "model", "pictures", "preprocess", "resize", "runtime", "tensors", "types")
 
@@ -30,10 +30,7 @@ class WebFormat:
 
     name: str = "web"
     options: frozenset[str] = frozenset({"runtime_version"})
-    not_verified: tuple[str, ...] = (
-        "browsers other than Chromium, and phones: their arithmetic and speed",
-        "more than one thread: the tests' pages are measured with one",
-    )
+    not_verified: tuple[str, ...] = ("browsers other than Chromium, and phones",)
 
     def reject(self, source: PackageSource) -> Reject | None:
         return reject(source, what="in a browser", kinds=RUNTIMES, tflite_dtypes=("float32", "int32", "uint8"))
@@ -60,6 +57,7 @@ FORMAT: Final = WebFormat()
 
 _PUBLISHED = ("*.js", "*.d.ts", "model", GOLDEN, "demo")
 _ENTRY = {
+    "type": "module",
     "exports": {".": {"types": "./index.d.ts", "default": "./index.js"}, "./package.json": "./package.json"},
     "types": "./index.d.ts",
     "scripts": {"demo": "node demo/serve.mjs"},
