@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.app_bundles import PREPROCESS, contract_bundle, picture_bundle, tensor
+from support.contract_bundles import PREPROCESS, contract_bundle, picture_bundle, tensor
 from support.requirements import missing
 from support.swift_subset import SwiftSubset, function
 
