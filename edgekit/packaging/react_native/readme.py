@@ -13,7 +13,8 @@ from ..source import PackageSource
 from .runtimes import NativeRuntime
 
 _TEMPLATE = Path(__file__).with_name("templates") / "README.md"
-_PICTURES = """`runPicture` prepares the picture in exactly the arithmetic that the model was calibrated with. React Native has no decoder of
+_PICTURES = """\
+`runPicture` prepares the picture in exactly the arithmetic that the model was calibrated with. React Native has no decoder of
 its own: the pixels come from the camera or a library. Those that are not upright yet also need `orientation` (EXIF, 1 to 8)."""
 _FILE = "ONNX Runtime opens a file:\n`expo-asset`, or whatever copies an asset to a file, gives its path; bytes are taken too."
 

@@ -13,7 +13,8 @@ from ..source import PackageSource
 from .runtimes import WebRuntime
 
 _TEMPLATE = Path(__file__).with_name("templates") / "README.md"
-_PICTURES = """`runPicture` prepares the picture in exactly the arithmetic that the model was calibrated with. It also takes an `ImageData`, or
+_PICTURES = """\
+`runPicture` prepares the picture in exactly the arithmetic that the model was calibrated with. It also takes an `ImageData`, or
 `{ data, width, height }` with RGB or RGBA bytes."""
 
 
