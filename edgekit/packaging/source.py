@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -110,20 +110,32 @@ class PackageSource:
     def shape(self, tensor: TensorMap) -> tuple[int | None, ...]:
         """The shape that a caller sees, in the original layout; None where the size of an axis is the caller's to choose.
 
-        A size that the artifact fixes is fixed. A free first axis of two or more is the batch, which is 1, as it was measured; so
-        is every axis of the same name.
+        A size that the artifact or the preprocessing fixes is fixed. A free first axis of two or more is the batch, which is 1, as
+        it was measured; so is every axis of the same name.
         """
+        if self.preprocess is not None and tensor.role == "input":
+            return picture_shape(self.preprocess)
         batch = {t.original.shape[0] for t in self.inputs if len(t.original.shape) > 1 and isinstance(t.original.shape[0], str)}
-        stored = list(tensor.artifact.shape)
-        if tensor.permutation is not None:
-            stored = [stored[tensor.permutation.index(axis)] for axis in range(len(stored))]
-        if len(stored) != len(tensor.original.shape):
-            stored = list(tensor.original.shape)
         found: list[int | None] = []
-        for declared, fixed in zip(tensor.original.shape, stored, strict=True):
-            size = declared if isinstance(declared, int) else fixed
+        for declared, stored in zip(tensor.original.shape, _in_original_layout(tensor), strict=True):
+            size = declared if isinstance(declared, int) else stored
             found.append(size if isinstance(size, int) else 1 if declared in batch else None)
         return tuple(found)
+
+
+def picture_shape(preprocess: Preprocess) -> tuple[int, int, int, int]:
+    """The shape that the preprocessing makes, the batch axis included."""
+    height, width = preprocess.resize
+    channels = 1 if preprocess.color == "gray" else 3
+    return (1, channels, height, width) if preprocess.layout == "NCHW" else (1, height, width, channels)
+
+
+def _in_original_layout(tensor: TensorMap) -> tuple[int | str, ...]:
+    """The artifact's shape with its axes in the original order; the original's own where the two have different numbers of axes."""
+    stored, permutation = tensor.artifact.shape, tensor.permutation
+    if len(stored) != len(tensor.original.shape):
+        return tensor.original.shape
+    return stored if permutation is None else tuple(stored[permutation.index(axis)] for axis in range(len(stored)))
 
 
 def read_source(
@@ -231,14 +243,37 @@ def _check_contract(artifact: Artifact) -> None:
             and abs(tensor.zero_point or 0) < 1 << 16
         ):
             raise IntegrityError(f"{tensor.original.name[:80]!r} has a scale that quantizes nothing")
+        if not _agree(tensor.original.shape, _in_original_layout(tensor)):
+            raise IntegrityError(f"{tensor.original.name[:80]!r} has one shape in the model and another in the artifact")
+
+
+def _agree(shape: Sequence[int | str], other: Sequence[int | str]) -> bool:
+    """Whether sizes are the same wherever both are known."""
+    pairs = zip(shape, other, strict=False)
+    return len(shape) == len(other) and all(a == b for a, b in pairs if isinstance(a, int) and isinstance(b, int))
 
 
 def _preprocess(checked: CheckResult) -> Preprocess | None:
-    """How pictures became the input: from the calibration data, or else from those that were judged with."""
+    """How pictures became the input: from the calibration data, or else from those that were judged with.
+
+    Raises:
+        IntegrityError: it is none, or does not make the model's only input.
+    """
     for recorded in (checked.bundle.calibration, checked.bundle.report.evaluation):
         document = (recorded or {}).get("preprocess")
-        if isinstance(document, dict):
-            return preprocess_from_json(document, name="the bundle's preprocess")
+        if document is None:
+            continue
+        try:
+            preprocess = preprocess_from_json(dict(document), name="the bundle's preprocess")
+        except (UsageError, TypeError, ValueError) as problem:
+            raise IntegrityError("the recorded preprocessing is none", why=str(problem)[:300]) from problem
+        inputs = (
+            [tensor.original for tensor in checked.bundle.artifact.io if tensor.role == "input"] if checked.bundle.artifact else []
+        )
+        fits = len(inputs) == 1 and inputs[0].dtype == preprocess.dtype and _agree(inputs[0].shape, picture_shape(preprocess))
+        if not fits:
+            raise IntegrityError("the recorded preprocessing does not make the model's input")
+        return preprocess
     return None
 
 

@@ -22,7 +22,7 @@ _COMPRESSED = {
 def write_readme(source: PackageSource, runtime: Runtime, wrapper: Wrapper, dependency: str, suffix: str, *, with_aar: bool) -> str:
     """Five lines to start with, then the contract and the numbers."""
     has_label = bool(source.labels) and "topLabel" in next(iter(wrapper.sources.values()))
-    arguments = ["bitmap"] if source.preprocess else [wrapper.names[f"input {t.original.name}"] for t in source.inputs]
+    arguments = ["bitmap"] if source.preprocess else wrapper.parameters
     first = wrapper.names[f"output {source.outputs[0].original.name}"]
     threads = f"{source.threads} thread{'s' * (source.threads != 1)}"
     return render(
@@ -30,7 +30,7 @@ def write_readme(source: PackageSource, runtime: Runtime, wrapper: Wrapper, depe
         "templates/README.md",
         name=source.name,
         version=source.version,
-        intro=f"A model with a typed wrapper, from an edgekit bundle for {comment(source.report.profile)}: {comment(source.winner.id)}.",
+        intro=f"A model with a typed wrapper: {comment(source.winner.id)}, of an edgekit bundle.",
         how_to_add=_how_to_add(source, with_aar=with_aar),
         package=wrapper.package,
         call=f"model.run({', '.join(arguments)})",
@@ -52,8 +52,8 @@ def _how_to_add(source: PackageSource, *, with_aar: bool) -> str:
     if not with_aar:
         return f"Copy `module/` into your project as `{source.name}/` and follow the first lines of its `build.gradle`. Then:"
     return f"""```groovy
-maven {{ url "path/to/maven" }}                                      // settings.gradle, dependencyResolutionManagement.repositories
-implementation "{source.group}:{source.name}:{source.version}"      // the app's build.gradle, dependencies
+maven {{ url "path/to/maven" }} // settings.gradle, in dependencyResolutionManagement.repositories
+implementation "{source.group}:{source.name}:{source.version}" // the app's build.gradle, in dependencies
 ```
 
 (or copy `module/` into the project: the same as sources.) Then:"""

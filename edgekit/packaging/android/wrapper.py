@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ...preprocess import Preprocess
@@ -17,18 +17,21 @@ from .runtimes import JAVA_TYPES, Runtime, engine_options
 _HERE = "edgekit.packaging.android"
 _COMMON = ("Assets", "Golden", "Preprocess", "TensorSlot")
 _LINE = 128
-#: Names that generated methods use themselves.
-_TAKEN = ("argb", "assets", "context", "engine", "exifOrientation", "furthest", "golden", "height", "labels", "outputs", "picture")
+#: Names that the generated method and constructor use themselves, beside those with a capital.
+_IN_RUN, _IN_OUTPUTS = ("engine",), ("results",)
 
 
 @dataclass(frozen=True)
 class Wrapper:
-    """``sources``: {path under a source root: text}; ``names``: {"input x": identifier} as the README shows them."""
+    """``sources``: {path under a source root: text}, the model's class first; ``names``: {"input x": identifier};
+    ``parameters``: those of its method ``run``, in order.
+    """
 
     package: str
     class_name: str
     sources: dict[str, str]
     names: dict[str, str]
+    parameters: tuple[str, ...]
 
 
 def asset_folder(source: PackageSource) -> str:
@@ -45,11 +48,14 @@ def write_wrapper(source: PackageSource, runtime: Runtime, entry: str) -> Wrappe
     """The sources for ``source`` in ``runtime``; ``entry`` is the model's file in the assets."""
     package = java_package(source)
     class_name = pascal(source.name) + ("" if pascal(source.name).endswith("Model") else "Model")
-    inputs = identifiers([t.original.name for t in source.inputs], JAVA, taken=_TAKEN)
-    shapes = identifiers([f"{inputs[t.original.name]} shape" for t in source.inputs], JAVA, taken=(*_TAKEN, *inputs.values()))
-    outputs = identifiers([t.original.name for t in source.outputs], JAVA)
-    out_shapes = identifiers([f"{outputs[t.original.name]} shape" for t in source.outputs], JAVA, taken=list(outputs.values()))
-    naming = _Naming(inputs, list(shapes.values()), outputs, list(out_shapes.values()))
+    inputs = identifiers([t.original.name for t in source.inputs], JAVA, taken=_IN_RUN)
+    outputs = identifiers([t.original.name for t in source.outputs], JAVA, taken=_IN_OUTPUTS)
+    naming = _Naming(
+        inputs,
+        _shape_names(source, source.inputs, inputs, _IN_RUN),
+        outputs,
+        _shape_names(source, source.outputs, outputs, _IN_OUTPUTS),
+    )
     folder = package.replace(".", "/")
     sources = {f"{folder}/{class_name}.java": _model(source, runtime, entry, package, class_name, naming)}
     used = [name for name in _COMMON if name != "Preprocess" or source.preprocess]
@@ -59,15 +65,26 @@ def write_wrapper(source: PackageSource, runtime: Runtime, entry: str) -> Wrappe
     names = {f"input {name}": shown for name, shown in inputs.items()} | {
         f"output {name}": shown for name, shown in outputs.items()
     }
-    return Wrapper(package, class_name, sources, names)
+    parameters = tuple(text.split()[-1] for text in _parameters(source, naming))
+    return Wrapper(package, class_name, sources, names, parameters)
+
+
+def _shape_names(
+    source: PackageSource, tensors: Sequence[TensorMap], names: Mapping[str, str], taken: Sequence[str]
+) -> dict[str, str]:
+    free = [tensor.original.name for tensor in tensors if None in source.shape(tensor)]
+    found = identifiers([f"{names[name]} shape" for name in free], JAVA, taken=(*taken, *names.values()))
+    return dict(zip(free, found.values(), strict=True))
 
 
 @dataclass(frozen=True)
 class _Naming:
+    """Identifiers by original name; of shapes only where an axis has a free size."""
+
     inputs: dict[str, str]
-    input_shapes: list[str]
+    input_shapes: dict[str, str]
     outputs: dict[str, str]
-    output_shapes: list[str]
+    output_shapes: dict[str, str]
 
 
 def _model(source: PackageSource, runtime: Runtime, entry: str, package: str, class_name: str, naming: _Naming) -> str:
@@ -76,7 +93,6 @@ def _model(source: PackageSource, runtime: Runtime, entry: str, package: str, cl
     has_labels = bool(source.labels) and source.outputs[0].original.dtype in ("float32", "float64")
     first_output = naming.outputs[source.outputs[0].original.name]
     java_type, method, _ = JAVA_TYPES[source.inputs[0].original.dtype]
-    free_inputs = [shape if _is_free(source, t) else "" for t, shape in zip(source.inputs, naming.input_shapes, strict=True)]
     return render(
         _HERE,
         "java/Model.java.in",
@@ -99,12 +115,12 @@ def _model(source: PackageSource, runtime: Runtime, entry: str, package: str, cl
         label_load='        labels = Assets.lines(assets, FOLDER + "labels.txt");\n' if has_labels else "",
         output_fields=_output_fields(source, naming),
         output_reads=_output_reads(source, naming),
-        input_docs=_indented(_input_docs(source, naming, free_inputs), 5, "\n", "* "),
-        parameters=", ".join(_parameters(source, naming, free_inputs)),
-        values=", ".join(_values(source, naming, free_inputs)),
+        input_docs=_indented(_input_docs(source, naming), 5, "\n", "* "),
+        parameters=", ".join(_parameters(source, naming)),
+        values=", ".join(_values(source, naming)),
         picture_methods=render(_HERE, "java/Pictures.java.in", type=java_type, method=method) if source.preprocess else "",
         label_methods=render(_HERE, "java/Labels.java.in", output=first_output) if has_labels else "",
-        golden_inputs=_indented(_golden_inputs(source, of_inputs, free_inputs), 16, ",\n"),
+        golden_inputs=_indented(_golden_inputs(source, of_inputs), 16, ",\n"),
         golden_outputs=_indented(_golden_outputs(source, naming, of_outputs), 8, "\n"),
     )
 
@@ -117,10 +133,6 @@ def _imports(source: PackageSource, runtime: Runtime, has_labels: bool) -> str:
     if has_labels:
         names.add("java.util.List")
     return "\n".join(f"import {name};" for name in sorted(names))
-
-
-def _is_free(source: PackageSource, tensor: TensorMap) -> bool:
-    return None in source.shape(tensor)
 
 
 def _slot(source: PackageSource, tensor: TensorMap) -> str:
@@ -162,52 +174,52 @@ def _described(source: PackageSource, tensor: TensorMap) -> str:
 
 def _output_fields(source: PackageSource, naming: _Naming) -> str:
     lines = []
-    for tensor, shape in zip(source.outputs, naming.output_shapes, strict=True):
-        name = naming.outputs[tensor.original.name]
+    for tensor in source.outputs:
+        name, shape = naming.outputs[tensor.original.name], naming.output_shapes.get(tensor.original.name)
         lines += [
             f"        /** {_described(source, tensor)}. */",
             f"        public final {JAVA_TYPES[tensor.original.dtype][0]} {name};",
         ]
-        if _is_free(source, tensor):
+        if shape is not None:
             lines += [f"        /** The shape of {{@link #{name}}}. */", f"        public final int[] {shape};"]
     return "\n".join(lines)
 
 
 def _output_reads(source: PackageSource, naming: _Naming) -> str:
     lines = []
-    for index, (tensor, shape) in enumerate(zip(source.outputs, naming.output_shapes, strict=True)):
-        method = JAVA_TYPES[tensor.original.dtype][1]
-        lines.append(f"            {naming.outputs[tensor.original.name]} = OUTPUTS[{index}].{method}(results[{index}]);")
-        if _is_free(source, tensor):
+    for index, tensor in enumerate(source.outputs):
+        name, shape = naming.outputs[tensor.original.name], naming.output_shapes.get(tensor.original.name)
+        lines.append(f"            {name} = OUTPUTS[{index}].{JAVA_TYPES[tensor.original.dtype][1]}(results[{index}]);")
+        if shape is not None:
             lines.append(f"            {shape} = OUTPUTS[{index}].shape(results[{index}]);")
     return "\n".join(lines)
 
 
-def _input_docs(source: PackageSource, naming: _Naming, free: Sequence[str]) -> Iterable[str]:
-    for tensor, shape in zip(source.inputs, free, strict=True):
-        name = naming.inputs[tensor.original.name]
-        yield f"@param {name} {_described(source, tensor)}; row after row"
-        if shape:
+def _input_docs(source: PackageSource, naming: _Naming) -> Iterable[str]:
+    for tensor in source.inputs:
+        name, shape = naming.inputs[tensor.original.name], naming.input_shapes.get(tensor.original.name)
+        yield f"@param {name} {_described(source, tensor)}, row after row"
+        if shape is not None:
             yield f"@param {shape} the shape of {name}"
 
 
-def _parameters(source: PackageSource, naming: _Naming, free: Sequence[str]) -> Iterable[str]:
-    for tensor, shape in zip(source.inputs, free, strict=True):
+def _parameters(source: PackageSource, naming: _Naming) -> Iterable[str]:
+    for tensor in source.inputs:
         yield f"{JAVA_TYPES[tensor.original.dtype][0]} {naming.inputs[tensor.original.name]}"
-        if shape:
-            yield f"int[] {shape}"
+        if tensor.original.name in naming.input_shapes:
+            yield f"int[] {naming.input_shapes[tensor.original.name]}"
 
 
-def _values(source: PackageSource, naming: _Naming, free: Sequence[str]) -> Iterable[str]:
-    for index, (tensor, shape) in enumerate(zip(source.inputs, free, strict=True)):
-        given = ", ".join(filter(None, [naming.inputs[tensor.original.name], shape]))
-        yield f"INPUTS[{index}].value({given})"
+def _values(source: PackageSource, naming: _Naming) -> Iterable[str]:
+    for index, tensor in enumerate(source.inputs):
+        given = [naming.inputs[tensor.original.name], naming.input_shapes.get(tensor.original.name)]
+        yield f"INPUTS[{index}].value({', '.join(filter(None, given))})"
 
 
-def _golden_inputs(source: PackageSource, entries: Sequence[GoldenEntry], free: Sequence[str]) -> Iterable[str]:
-    for tensor, entry, shape in zip(source.inputs, entries, free, strict=True):
+def _golden_inputs(source: PackageSource, entries: Sequence[GoldenEntry]) -> Iterable[str]:
+    for tensor, entry in zip(source.inputs, entries, strict=True):
         yield _golden_read(tensor, entry)
-        if shape:
+        if None in source.shape(tensor):
             yield f"new int[] {{{', '.join(map(str, entry.shape))}}}"
 
 
