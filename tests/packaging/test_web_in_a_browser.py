@@ -16,7 +16,7 @@ from support.tasks import task
 
 import edgekit
 
-pytestmark = pytest.mark.real_model
+pytestmark = [pytest.mark.real_model, pytest.mark.slow]
 N_DIGITS = 100
 SEVEN = [[[0.3, 0.25], [0.7, 0.25], [0.5, 0.55], [0.45, 0.85]]]
 ORT_FILES = {"ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm"}

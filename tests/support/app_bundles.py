@@ -1,18 +1,21 @@
-"""Bundles of real models for packages, each built once a run of the tests; and what ONNX Runtime and LiteRT say for the same input."""
+"""Bundles of real models for packages, each built once a run of the tests, and what their artifacts say in Python."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
+from unittest import mock
 
 import numpy as np
 from PIL import Image
 from support.digits import split_indices
 from support.running import artifact_of, onnx_predictor
 from support.tasks import task
+from support.tflite import shared_home
 
 import edgekit
 
@@ -35,19 +38,21 @@ def digit_pictures() -> Path:
 @cache
 def digits_bundle(target: str, precision: str, threads: int = 1) -> Path:
     """The digits net, calibrated with pictures."""
-    out = Path(mkdtemp(prefix="edgekit-digits-bundle-")) / "bundle"
     model = task("digits").model()
-    edgekit.build(model, output=out, target=target, precision=precision, calib=digit_pictures(), threads=threads, budget="30s")
-    return out
+    return _built(model, target=target, precision=precision, calib=digit_pictures(), threads=threads)
 
 
 @cache
 def recogniser_bundle() -> Path:
     """The text recogniser in float, built without any data."""
-    out = Path(mkdtemp(prefix="edgekit-recogniser-bundle-")) / "bundle"
-    edgekit.build(
-        task("recogniser").model(), output=out, target="onnx", precision="fp32", shape={"x": (1, 3, 48, 320)}, budget="30s"
-    )
+    return _built(task("recogniser").model(), target="onnx", precision="fp32", shape={"x": (1, 3, 48, 320)})
+
+
+def _built(model: Path, **options: Any) -> Path:
+    """The bundle of a build, which stops when it is done and not when a time is over; what was built before is in a cache."""
+    out = Path(mkdtemp(prefix="edgekit-app-bundle-")) / "bundle"
+    with mock.patch.dict(os.environ, EDGEKIT_HOME=str(shared_home())):
+        edgekit.build(model, output=out, budget="200s", **options)
     return out
 
 

@@ -75,9 +75,15 @@ def run_node(script: Path, *args: str | Path, stdin: str = "", timeout_s: float 
 
 
 def tsc(project: Path) -> str:
-    """Compiles the project of a ``tsconfig.json``; returns the compiler's complaints, nothing when there are none."""
-    compiler = packages() / "node_modules" / ".bin" / "tsc"
-    done = subprocess.run([compiler, "-p", project], capture_output=True, text=True, timeout=120, check=False)
+    """Compiles the folder of a ``tsconfig.json``; returns the compiler's complaints, nothing when there are none."""
+    done = subprocess.run(
+        [packages() / "node_modules" / ".bin" / "tsc", "-p", "."],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     assert (done.returncode == 0) == (not done.stdout.strip()), done.stderr
     return done.stdout.strip()
 
