@@ -295,7 +295,7 @@ def _golden(checked: CheckResult) -> GoldenPair:
         )
     arrays: dict[str, dict[str, Array]] = {}
     for role, path in (("input", files.inputs), ("output", files.outputs)):
-        with Archive(checked.path / path, path) as archive:
+        with Archive(checked.path / path, path, of_tensors=True) as archive:
             arrays[role] = {name: archive.read(name) for name in archive.members}
     for tensor in artifact.io:
         array = arrays[tensor.role].get(tensor.original.name)
