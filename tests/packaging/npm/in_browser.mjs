@@ -44,6 +44,7 @@ async function made(visit, browser) {
   const ready = await page.textContent("#status");
   const found = state === "ready" ? await page.evaluate(inPage, visit) : null;
   if (state === "ready") await usePage(page, visit);
+  await page.mouse.move(0, 0); // off the button
   if (visit.screenshot) await page.screenshot({ path: visit.screenshot, fullPage: true });
   const said = Object.fromEntries(
     await Promise.all(["status", "verdict", "outputs"].map(async (id) => [id, await page.textContent(`#${id}`)])),

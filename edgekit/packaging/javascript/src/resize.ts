@@ -96,22 +96,27 @@ function cubic(t: number): number {
  * rounded half up, clipped to 0..255.
  */
 function fixedPointPass(levels: Levels, outer: number, size: number, inner: number, positions: readonly Tap[]): Uint8Array {
+  const fixed = positions.map(({ first, weights }) => ({ first, weights: Int32Array.from(weights, fixedPoint) }));
   const out = new Uint8Array(outer * positions.length * inner);
-  const sums = new Int32Array(inner);
   let at = 0;
   for (let block = 0; block < outer; block++) {
-    for (const { first, weights } of positions) {
-      sums.fill(1 << (FIXED_POINT_BITS - 1));
-      for (let tap = 0; tap < weights.length; tap++) {
-        const scaled = weights[tap] * (1 << FIXED_POINT_BITS);
-        const weight = Math.trunc(scaled + (scaled >= 0 ? 0.5 : -0.5));
-        const from = (block * size + first + tap) * inner;
-        for (let i = 0; i < inner; i++) sums[i] += Math.imul(levels[from + i], weight);
+    for (const { first, weights } of fixed) {
+      const start = (block * size + first) * inner;
+      for (let i = 0; i < inner; i++) {
+        let sum = 1 << (FIXED_POINT_BITS - 1);
+        for (let tap = 0, from = start + i; tap < weights.length; tap++, from += inner) {
+          sum = (sum + Math.imul(levels[from], weights[tap])) | 0;
+        }
+        out[at++] = Math.min(Math.max(sum >> FIXED_POINT_BITS, 0), 255);
       }
-      for (let i = 0; i < inner; i++) out[at++] = Math.min(Math.max(sums[i] >> FIXED_POINT_BITS, 0), 255);
     }
   }
   return out;
+}
+
+function fixedPoint(weight: number): number {
+  const scaled = weight * (1 << FIXED_POINT_BITS);
+  return Math.trunc(scaled + (scaled >= 0 ? 0.5 : -0.5));
 }
 
 /** The same in doubles: taps are added from the first to the last, nothing is rounded. */
@@ -120,11 +125,12 @@ function floatPass(levels: Levels, outer: number, size: number, inner: number, p
   let at = 0;
   for (let block = 0; block < outer; block++) {
     for (const { first, weights } of positions) {
-      for (let tap = 0; tap < weights.length; tap++) {
-        const from = (block * size + first + tap) * inner;
-        for (let i = 0; i < inner; i++) out[at + i] += levels[from + i] * weights[tap];
+      const start = (block * size + first) * inner;
+      for (let i = 0; i < inner; i++) {
+        let sum = 0;
+        for (let tap = 0, from = start + i; tap < weights.length; tap++, from += inner) sum += levels[from] * weights[tap];
+        out[at++] = sum;
       }
-      at += inner;
     }
   }
   return out;

@@ -12,8 +12,9 @@ import { showOutputs } from "./results.js";
 type Tensors = Record<string, Tensor>;
 type Loaded = PictureModel<Tensors, Tensors>;
 
+const MOST_RUNS = 30;
+const TIMED_MS = 300;
 const status = byId("status", HTMLElement);
-const times: number[] = [];
 
 try {
   describe();
@@ -105,14 +106,19 @@ function setUpNumbers(model: Loaded, example: Tensors): void {
   });
 }
 
+/** Shows the outputs, then runs the same again for a moment: the first run of a page is not a typical one. */
 async function run(model: Loaded, inputs: Tensors, after: string): Promise<void> {
+  const times: number[] = [];
   const began = performance.now();
-  const outputs = await model.run(inputs);
-  times.push(performance.now() - began);
-  showOutputs(byId("outputs", HTMLElement), outputs, CONTRACT);
+  do {
+    const before = performance.now();
+    const outputs = await model.run(inputs);
+    times.push(performance.now() - before);
+    if (times.length === 1) showOutputs(byId("outputs", HTMLElement), outputs, CONTRACT);
+  } while (times.length < MOST_RUNS && performance.now() - began < TIMED_MS);
   const sorted = times.toSorted((a, b) => a - b);
   const median = sorted[Math.floor(sorted.length / 2)];
-  say(`Inference in ${duration(times[times.length - 1])}${after}; median of ${times.length}: ${duration(median)}, in this browser.`);
+  say(`Inference in ${duration(median)}${after}: the median of ${times.length} in this browser, the first took ${duration(times[0])}.`);
 }
 
 async function selfTest(model: Loaded): Promise<void> {
