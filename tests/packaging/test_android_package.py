@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from support.java import need_jdk, run
-from support.packages import DIGITS, ONNX_IO, artifact_bundle, digits_onnx, labels_file
+from support.packages import DIGITS, ONNX_IO, artifact_bundle, digits_onnx, digits_tflite, labels_file
 from support.requirements import missing
 
 import edgekit
@@ -229,8 +230,34 @@ def test_a_runtime_version_is_a_version(tmp_path: Path, version: str) -> None:
 
 def test_an_option_of_another_format_is_refused(tmp_path: Path) -> None:
     bundle = digits_onnx(tmp_path / "bundle")
-    with pytest.raises(UsageError, match="--ort-format has no meaning with --format android"):
-        edgekit.package(bundle, format="android", output=tmp_path / "out", options=PackageOptions(ort_format=True))
+    with pytest.raises(UsageError, match="--ort-format has no meaning with --format web"):
+        edgekit.package(bundle, format="web", output=tmp_path / "out", options=PackageOptions(ort_format=True))
+
+
+def test_an_ort_file_computes_the_same_and_names_its_operators(tmp_path: Path) -> None:
+    bundle = digits_onnx(tmp_path / "bundle")
+    options = PackageOptions(ort_format=True, sources_only=True)
+    edgekit.package(bundle, format="android", output=tmp_path / "out", options=options)
+    model = tmp_path / "out/module/src/main/assets/edgekit/local.models/digits/model.ort"
+    source = read_source(bundle)
+    session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
+    [logits] = session.run(None, dict(source.golden.inputs))
+    np.testing.assert_allclose(logits, source.golden.outputs["logits"], atol=1e-4)
+    java = (tmp_path / "out/module/src/main/java/local/models/digits/DigitsModel.java").read_text()
+    assert hashlib.sha256(model.read_bytes()).hexdigest() in java
+    assert 'FOLDER + "model.ort"' in java
+    operators = (tmp_path / "out/required_operators_and_types.config").read_text()
+    assert "Conv" in operators
+    assert "#" not in operators, "the tool's comments name folders of this machine"
+    assert "noCompress += 'ort'" in (tmp_path / "out/README.md").read_text()
+    check_package(tmp_path / "out")
+
+
+def test_ort_is_for_onnx_models(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is for ONNX models"):
+        edgekit.package(
+            digits_tflite(tmp_path / "bundle"), format="android", output=tmp_path / "out", options=PackageOptions(ort_format=True)
+        )
 
 
 def large_model(path: Path) -> tuple[Path, tuple[TensorMap, ...]]:

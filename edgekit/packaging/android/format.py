@@ -12,6 +12,7 @@ from ...types import Reject, TensorMap
 from ..formats import PackageFile, PackageOptions
 from ..golden import GOLDEN, pack_golden
 from ..manifest import describe, json_bytes
+from ..ort_format import OPERATORS, OrtModel, to_ort_format
 from ..source import PackageSource
 from ..templates import render
 from .archive import pack
@@ -19,7 +20,7 @@ from .compiler import compile_wrapper
 from .maven import folder_of, metadata, pom, with_checksums
 from .readme import write_readme
 from .runtimes import JAVA_TYPES, RUNTIMES, Runtime, default_version
-from .wrapper import Wrapper, asset_folder, write_wrapper
+from .wrapper import StoredModel, Wrapper, asset_folder, write_wrapper
 
 MIN_SDK = 24  # what both runtimes ask for
 MAX_MODEL_BYTES = 1 << 30  # an asset is mapped as one piece, and an APK is a zip of less than 4 GB
@@ -37,7 +38,7 @@ class AndroidFormat:
     """See :class:`edgekit.packaging.formats.Format`."""
 
     name = "android"
-    options = frozenset({"runtime_version", "min_sdk", "sources_only"})
+    options = frozenset({"runtime_version", "min_sdk", "ort_format", "sources_only"})
     not_verified = ("the Gradle module was not built", "no app was built with the Android SDK, and none ran on a phone")
 
     def reject(self, source: PackageSource) -> Reject | None:
@@ -66,18 +67,34 @@ class AndroidFormat:
             raise UsageError(
                 f"--runtime-version {version[:40]!r} is no version", hint=f"such as {default_version(runtime, source)}"
             )
-        min_sdk, entry = options.min_sdk or MIN_SDK, f"model{source.kind}"
-        wrapper = write_wrapper(source, runtime, entry)
-        assets: dict[str, bytes | Path] = {f"{asset_folder(source)}{path}": data for path, data in _assets(source, entry).items()}
+        min_sdk, model = (
+            options.min_sdk or MIN_SDK,
+            StoredModel(f"model{source.kind}", source.entry, source.entry_sha256, source.sizes[source.artifact.entry]),
+        )
+        if options.ort_format:
+            converted = _converted(source, progress)
+            model = StoredModel("model.ort", converted.data, converted.sha256, len(converted.data))
+            yield PackageFile(OPERATORS, converted.operators)
+        wrapper = write_wrapper(source, runtime, model)
+        assets: dict[str, bytes | Path] = {f"{asset_folder(source)}{path}": data for path, data in _assets(source, model).items()}
         if not options.sources_only:
             progress.stage("compiling the wrapper")
             classes = compile_wrapper(wrapper.sources)
             yield from _repository(source, wrapper, classes, assets, f"{runtime.coordinates}:{version}", min_sdk)
         yield from _module(source, wrapper, assets, f"{runtime.coordinates}:{version}", min_sdk, delivered=options.sources_only)
         readme = write_readme(
-            source, runtime, wrapper, f"{runtime.coordinates}:{version}", source.kind, with_aar=not options.sources_only
+            source, runtime, wrapper, f"{runtime.coordinates}:{version}", Path(model.name).suffix, with_aar=not options.sources_only
         )
         yield PackageFile("README.md", readme.encode())
+
+
+def _converted(source: PackageSource, progress: Progress) -> OrtModel:
+    if source.kind != ".onnx":
+        raise UsageError("--ort-format is for ONNX models", why=f"this one is a {source.kind} file")
+    progress.stage("converting the model to .ort")
+    converted = to_ort_format(source)
+    progress.note("ONNX Runtime writes other bytes of an .ort file each time: this package is not the same twice")
+    return converted
 
 
 def _reject_tensor(what: str, source: PackageSource, runtime: Runtime, tensor: TensorMap) -> Reject | None:
@@ -92,10 +109,10 @@ def _reject_tensor(what: str, source: PackageSource, runtime: Runtime, tensor: T
     return None
 
 
-def _assets(source: PackageSource, entry: str) -> dict[str, bytes | Path]:
+def _assets(source: PackageSource, model: StoredModel) -> dict[str, bytes | Path]:
     golden, _ = pack_golden(source)
     found: dict[str, bytes | Path] = {
-        entry: source.entry,
+        model.name: model.content,
         GOLDEN: golden,
         "package.json": json_bytes(describe(source, AndroidFormat.name)),
     }

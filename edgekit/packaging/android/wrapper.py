@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from ...preprocess import Preprocess
 from ...types import TensorMap
@@ -19,6 +20,16 @@ _COMMON = ("Assets", "Golden", "Preprocess", "TensorSlot")
 _LINE = 128
 #: Names that the generated method and constructor use themselves, beside those with a capital.
 _IN_RUN, _IN_OUTPUTS = ("engine",), ("results",)
+
+
+@dataclass(frozen=True)
+class StoredModel:
+    """The model's file as it lies in the assets."""
+
+    name: str
+    content: bytes | Path
+    sha256: str
+    size_bytes: int
 
 
 @dataclass(frozen=True)
@@ -44,8 +55,8 @@ def java_package(source: PackageSource) -> str:
     return f"{source.group}.{name}{'_' if name in JAVA.reserved else ''}"
 
 
-def write_wrapper(source: PackageSource, runtime: Runtime, entry: str) -> Wrapper:
-    """The sources for ``source`` in ``runtime``; ``entry`` is the model's file in the assets."""
+def write_wrapper(source: PackageSource, runtime: Runtime, model: StoredModel) -> Wrapper:
+    """The sources for ``source`` in ``runtime``."""
     package = java_package(source)
     class_name = pascal(source.name) + ("" if pascal(source.name).endswith("Model") else "Model")
     inputs = identifiers([t.original.name for t in source.inputs], JAVA, taken=_IN_RUN)
@@ -57,7 +68,7 @@ def write_wrapper(source: PackageSource, runtime: Runtime, entry: str) -> Wrappe
         _shape_names(source, source.outputs, outputs, _IN_OUTPUTS),
     )
     folder = package.replace(".", "/")
-    sources = {f"{folder}/{class_name}.java": _model(source, runtime, entry, package, class_name, naming)}
+    sources = {f"{folder}/{class_name}.java": _model(source, runtime, model, package, class_name, naming)}
     used = [name for name in _COMMON if name != "Preprocess" or source.preprocess]
     for name, place in (*((name, "common") for name in used), ("Engine", runtime.sources)):
         text = read(_HERE, f"java/{place}/{name}.java")
@@ -87,7 +98,7 @@ class _Naming:
     output_shapes: dict[str, str]
 
 
-def _model(source: PackageSource, runtime: Runtime, entry: str, package: str, class_name: str, naming: _Naming) -> str:
+def _model(source: PackageSource, runtime: Runtime, model: StoredModel, package: str, class_name: str, naming: _Naming) -> str:
     golden, entries = pack_golden(source)
     of_inputs, of_outputs = entries[: len(source.inputs)], entries[len(source.inputs) :]
     has_labels = bool(source.labels) and source.outputs[0].original.dtype in ("float32", "float64")
@@ -100,11 +111,11 @@ def _model(source: PackageSource, runtime: Runtime, entry: str, package: str, cl
         name=class_name,
         imports=_imports(source, runtime, has_labels),
         title=f"{comment(source.model_name)}, {comment(source.winner.id)}, in {runtime.title}.",
-        model_sha256=source.entry_sha256,
+        model_sha256=model.sha256,
         threads=source.threads,
         folder=quoted(asset_folder(source)),
-        entry=quoted(entry),
-        model_bytes=source.sizes[source.artifact.entry],
+        entry=quoted(model.name),
+        model_bytes=model.size_bytes,
         golden_bytes=len(golden),
         tolerance=repr(float(source.golden.tolerance)),
         input_slots=_indented((_slot(source, tensor) for tensor in source.inputs), 8, ",\n"),
