@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from .errors import IntegrityError
-from .integrity import FileEntry, check_tree, read_json_file, read_small
+from .integrity import FileEntry, check_count, check_tree, read_json_file, read_small
 from .request import DeployRequest
 from .types import JSON, Artifact, Candidate, DeployReport, Measurement, Winner
 from .values import from_json, sha256_json
@@ -149,6 +149,7 @@ def check_bundle(path: str | Path) -> CheckResult:
     schema = document.get("schema") if isinstance(document, dict) else None
     if schema != SCHEMA:
         raise IntegrityError(f"{MANIFEST} has schema {schema!r}"[:200], why=f"this edgekit reads {SCHEMA!r}")
+    check_count(document)
     bundle = from_json(Bundle, document, name=MANIFEST)
     actual = self_hash(document)
     if actual != bundle.self_sha256:
@@ -191,7 +192,7 @@ def read_measurements(path: str | Path) -> dict[str, Measurement]:
         IntegrityError: the bundle or its evidence is not intact.
     """
     folder = check_bundle(path).path
-    document, _ = read_json_file(folder / MEASUREMENTS, max_bytes=MAX_MEASUREMENTS_BYTES)
+    document, _ = read_json_file(folder / MEASUREMENTS, max_bytes=MAX_MEASUREMENTS_BYTES, max_weight=None)
     if not isinstance(document, dict) or document.get("schema") != MEASUREMENTS_SCHEMA:
         raise IntegrityError(f"{MEASUREMENTS} has an unknown schema", why=f"this edgekit reads {MEASUREMENTS_SCHEMA!r}")
     return from_json(dict[str, Measurement], document.get("measurements"), name=MEASUREMENTS)

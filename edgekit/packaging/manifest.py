@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import IntegrityError
-from ..integrity import FileEntry, check_tree, read_json_file
+from ..integrity import FileEntry, check_count, check_tree, read_json_file
 from ..manifest import self_hash
 from ..sshsig import SignatureFacts
 from ..types import JSON, TensorMap, TensorSpec, Winner
@@ -199,6 +199,7 @@ def check_package(path: str | Path) -> PackageCheck:
     schema = document.get("schema") if isinstance(document, dict) else None
     if schema != PACKAGE_SCHEMA:
         raise IntegrityError(f"{PACKAGE_MANIFEST} has schema {schema!r}"[:200], why=f"this edgekit reads {PACKAGE_SCHEMA!r}")
+    check_count(document)
     manifest = from_json(PackageManifest, document, name=PACKAGE_MANIFEST)
     actual = self_hash(document)
     if actual != manifest.self_sha256:
