@@ -29,6 +29,7 @@ final class Preprocess {
     private final double[] mean;
     private final double[] std;
     private final boolean channelsFirst;
+    private final int channels;
 
     Preprocess(int height, int width, Color color, boolean applyExif, Crop crop, int padValue, Filter filter, boolean antialias,
             boolean roundToUint8, double[] mean, double[] std, boolean channelsFirst) {
@@ -44,20 +45,55 @@ final class Preprocess {
         this.mean = mean;
         this.std = std;
         this.channelsFirst = channelsFirst;
+        this.channels = color == Color.GRAY ? 1 : 3;
     }
 
-    /** The picture as levels from 0 to 255 and, where nothing is rounded, between and beyond them; one channel beside the other. */
-    private static final class Picture {
+    /** An app's pixels, seen upright and cut to a part of them; nothing is copied, because photographs are large. */
+    private final class Pixels {
         final int height;
         final int width;
-        final int channels;
-        final double[] levels;
+        private final int[] argb;
+        private final int origin;
+        private final int rowStep;
+        private final int columnStep;
 
-        Picture(int height, int width, int channels) {
+        Pixels(int[] argb, int origin, int rowStep, int columnStep, int height, int width) {
+            this.argb = argb;
+            this.origin = origin;
+            this.rowStep = rowStep;
+            this.columnStep = columnStep;
             this.height = height;
             this.width = width;
-            this.channels = channels;
-            this.levels = new double[Math.multiplyExact(Math.multiplyExact(height, width), channels)];
+        }
+
+        Pixels part(int top, int left, int partHeight, int partWidth) {
+            return new Pixels(argb, origin + top * rowStep + left * columnStep, rowStep, columnStep, partHeight, partWidth);
+        }
+
+        /** One row, one channel beside the other. */
+        double[] row(int y) {
+            double[] levels = new double[width * channels];
+            for (int x = 0; x < width; x++) {
+                put(levels, x * channels, argb[origin + y * rowStep + x * columnStep]);
+            }
+            return levels;
+        }
+
+        void put(double[] levels, int at, int y, int x) {
+            put(levels, at, argb[origin + y * rowStep + x * columnStep]);
+        }
+
+        private void put(double[] levels, int at, int pixel) {
+            int red = pixel >> 16 & 0xff;
+            int green = pixel >> 8 & 0xff;
+            int blue = pixel & 0xff;
+            if (color == Color.GRAY) {
+                levels[at] = 19595 * red + 38470 * green + 7471 * blue + 32768 >> 16;
+            } else {
+                levels[at] = color == Color.BGR ? blue : red;
+                levels[at + 1] = green;
+                levels[at + 2] = color == Color.BGR ? red : blue;
+            }
         }
     }
 
@@ -79,76 +115,60 @@ final class Preprocess {
      * @param exifOrientation 1 to 8, as the file's EXIF says; 1 where it says nothing
      */
     float[] floats(int[] argb, int pictureHeight, int pictureWidth, int exifOrientation) {
-        Picture picture = levels(argb, pictureHeight, pictureWidth, exifOrientation);
-        float[] values = new float[picture.levels.length];
+        double[] levels = levels(argb, pictureHeight, pictureWidth, exifOrientation);
+        float[] values = new float[levels.length];
         for (int position = 0; position < values.length; position++) {
-            int channel = position % picture.channels;
+            int channel = position % channels;
             double offset = mean.length == 0 ? 0.0 : mean[channel];
             double scale = std.length == 0 ? 1.0 : std[channel];
-            values[place(position, picture)] = (float) ((picture.levels[position] / 255.0 - offset) / scale);
+            values[place(position)] = (float) ((levels[position] / 255.0 - offset) / scale);
         }
         return values;
     }
 
     /** The model's input in uint8: the levels as they are. See {@link #floats}. */
     byte[] bytes(int[] argb, int pictureHeight, int pictureWidth, int exifOrientation) {
-        Picture picture = levels(argb, pictureHeight, pictureWidth, exifOrientation);
-        byte[] values = new byte[picture.levels.length];
+        double[] levels = levels(argb, pictureHeight, pictureWidth, exifOrientation);
+        byte[] values = new byte[levels.length];
         for (int position = 0; position < values.length; position++) {
-            values[place(position, picture)] = (byte) (int) picture.levels[position];
+            values[place(position)] = (byte) (int) levels[position];
         }
         return values;
     }
 
-    private int place(int position, Picture picture) {
-        if (!channelsFirst) {
-            return position;
-        }
-        int channel = position % picture.channels;
-        return channel * picture.height * picture.width + position / picture.channels;
+    private int place(int position) {
+        return channelsFirst ? position % channels * height * width + position / channels : position;
     }
 
-    private Picture levels(int[] argb, int pictureHeight, int pictureWidth, int exifOrientation) {
+    /**
+     * The result's levels from 0 to 255 and, where nothing is rounded, between and beyond them: row after row, one channel beside the
+     * other.
+     */
+    private double[] levels(int[] argb, int pictureHeight, int pictureWidth, int exifOrientation) {
         if (pictureHeight < 1 || pictureWidth < 1 || argb.length < (long) pictureHeight * pictureWidth) {
             throw new IllegalArgumentException("a picture of " + pictureHeight + " x " + pictureWidth + " needs that many pixels, not "
                     + argb.length);
         }
-        Picture picture = decoded(argb, pictureHeight, pictureWidth, applyExif ? exifOrientation : 1);
+        Pixels pixels = upright(argb, pictureHeight, pictureWidth, applyExif ? exifOrientation : 1);
         if (crop == Crop.CENTER) {
-            int[] part = fitted(height, width, picture.height, picture.width);
-            picture = part(picture, (picture.height - part[0]) / 2, (picture.width - part[1]) / 2, part[0], part[1]);
+            int[] part = fitted(height, width, pixels.height, pixels.width);
+            pixels = pixels.part((pixels.height - part[0]) / 2, (pixels.width - part[1]) / 2, part[0], part[1]);
         }
-        int[] inner = crop == Crop.LETTERBOX ? fitted(picture.height, picture.width, height, width) : new int[] {height, width};
-        Picture resized = filter == Filter.NEAREST ? nearest(picture, inner[0], inner[1]) : resampled(picture, inner[0], inner[1]);
-        return inner[0] == height && inner[1] == width ? resized : boxed(resized);
+        int[] inner = crop == Crop.LETTERBOX ? fitted(pixels.height, pixels.width, height, width) : new int[] {height, width};
+        double[] resized = filter == Filter.NEAREST ? nearest(pixels, inner[0], inner[1]) : resampled(pixels, inner[0], inner[1]);
+        return inner[0] == height && inner[1] == width ? resized : boxed(resized, inner[0], inner[1]);
     }
 
-    /** Upright, with the channels that the model takes. */
-    private Picture decoded(int[] argb, int pictureHeight, int pictureWidth, int orientation) {
+    private Pixels upright(int[] argb, int pictureHeight, int pictureWidth, int orientation) {
         boolean turned = orientation >= 5 && orientation <= 8;
         boolean mirrored = orientation == 2 || orientation == 3 || orientation == 6 || orientation == 7;
         boolean flipped = orientation == 3 || orientation == 4 || orientation == 7 || orientation == 8;
-        Picture picture = new Picture(turned ? pictureWidth : pictureHeight, turned ? pictureHeight : pictureWidth,
-                color == Color.GRAY ? 1 : 3);
-        int at = 0;
-        for (int y = 0; y < picture.height; y++) {
-            int row = flipped ? picture.height - 1 - y : y;
-            for (int x = 0; x < picture.width; x++) {
-                int column = mirrored ? picture.width - 1 - x : x;
-                int pixel = argb[turned ? column * pictureWidth + row : row * pictureWidth + column];
-                int red = pixel >> 16 & 0xff;
-                int green = pixel >> 8 & 0xff;
-                int blue = pixel & 0xff;
-                if (color == Color.GRAY) {
-                    picture.levels[at++] = 19595 * red + 38470 * green + 7471 * blue + 32768 >> 16;
-                } else {
-                    picture.levels[at++] = color == Color.BGR ? blue : red;
-                    picture.levels[at++] = green;
-                    picture.levels[at++] = color == Color.BGR ? red : blue;
-                }
-            }
-        }
-        return picture;
+        int uprightHeight = turned ? pictureWidth : pictureHeight;
+        int uprightWidth = turned ? pictureHeight : pictureWidth;
+        int rowStep = turned ? 1 : pictureWidth;
+        int columnStep = turned ? pictureWidth : 1;
+        int origin = (flipped ? (uprightHeight - 1) * rowStep : 0) + (mirrored ? (uprightWidth - 1) * columnStep : 0);
+        return new Pixels(argb, origin, flipped ? -rowStep : rowStep, mirrored ? -columnStep : columnStep, uprightHeight, uprightWidth);
     }
 
     /** The largest {height, width} of the same aspect that fits into the box; the free side is rounded half up. */
@@ -159,64 +179,66 @@ final class Preprocess {
         return new int[] {(int) intoHeight, (int) Math.max(1, (2 * width * intoHeight + height) / (2 * height))};
     }
 
-    private static Picture part(Picture picture, int top, int left, int partHeight, int partWidth) {
-        Picture part = new Picture(partHeight, partWidth, picture.channels);
-        for (int y = 0; y < partHeight; y++) {
-            System.arraycopy(picture.levels, ((top + y) * picture.width + left) * picture.channels, part.levels,
-                    y * partWidth * picture.channels, partWidth * picture.channels);
-        }
-        return part;
-    }
-
-    private Picture boxed(Picture inner) {
-        Picture box = new Picture(height, width, inner.channels);
-        java.util.Arrays.fill(box.levels, padValue);
-        int top = (height - inner.height) / 2;
-        int left = (width - inner.width) / 2;
-        for (int y = 0; y < inner.height; y++) {
-            System.arraycopy(inner.levels, y * inner.width * inner.channels, box.levels, ((top + y) * width + left) * inner.channels,
-                    inner.width * inner.channels);
+    private double[] boxed(double[] inner, int innerHeight, int innerWidth) {
+        double[] box = new double[height * width * channels];
+        java.util.Arrays.fill(box, padValue);
+        int top = (height - innerHeight) / 2;
+        int left = (width - innerWidth) / 2;
+        for (int y = 0; y < innerHeight; y++) {
+            System.arraycopy(inner, y * innerWidth * channels, box, ((top + y) * width + left) * channels, innerWidth * channels);
         }
         return box;
     }
 
-    private static Picture nearest(Picture picture, int toHeight, int toWidth) {
-        Picture resized = new Picture(toHeight, toWidth, picture.channels);
-        int at = 0;
+    private double[] nearest(Pixels pixels, int toHeight, int toWidth) {
+        double[] resized = new double[toHeight * toWidth * channels];
         for (int y = 0; y < toHeight; y++) {
-            int row = (int) ((2L * y + 1) * picture.height / (2L * toHeight));
+            int row = (int) ((2L * y + 1) * pixels.height / (2L * toHeight));
             for (int x = 0; x < toWidth; x++) {
-                int column = (int) ((2L * x + 1) * picture.width / (2L * toWidth));
-                for (int channel = 0; channel < picture.channels; channel++) {
-                    resized.levels[at++] = picture.levels[(row * picture.width + column) * picture.channels + channel];
-                }
+                int column = (int) ((2L * x + 1) * pixels.width / (2L * toWidth));
+                pixels.put(resized, (y * toWidth + x) * channels, row, column);
             }
         }
         return resized;
     }
 
-    /** Two passes, first along the rows, then along the columns. */
-    private Picture resampled(Picture picture, int toHeight, int toWidth) {
-        Picture across = new Picture(picture.height, toWidth, picture.channels);
-        Taps[] columns = taps(picture.width, toWidth);
-        for (int y = 0; y < picture.height; y++) {
-            for (int x = 0; x < toWidth; x++) {
-                for (int channel = 0; channel < picture.channels; channel++) {
-                    int start = (y * picture.width + columns[x].first) * picture.channels + channel;
-                    across.levels[(y * toWidth + x) * picture.channels + channel] =
-                            weighted(picture.levels, start, picture.channels, columns[x].weights);
+    /** Two passes, first along the rows, then along the columns. Of the first, only the rows that the second looks at are kept. */
+    private double[] resampled(Pixels pixels, int toHeight, int toWidth) {
+        Taps[] columns = taps(pixels.width, toWidth);
+        Taps[] rows = taps(pixels.height, toHeight);
+        int stride = toWidth * channels;
+        double[] resized = new double[toHeight * stride];
+        double[][] across = new double[pixels.height][];
+        int gone = 0;
+        for (int y = 0; y < toHeight; y++) {
+            Taps taps = rows[y];
+            for (; gone < taps.first; gone++) {
+                across[gone] = null;
+            }
+            double[] column = new double[taps.weights.length];
+            for (int k = 0; k < column.length; k++) {
+                if (across[taps.first + k] == null) {
+                    across[taps.first + k] = resampledRow(pixels.row(taps.first + k), columns);
                 }
             }
-        }
-        Picture down = new Picture(toHeight, toWidth, picture.channels);
-        Taps[] rows = taps(picture.height, toHeight);
-        int stride = toWidth * picture.channels;
-        for (int y = 0; y < toHeight; y++) {
             for (int x = 0; x < stride; x++) {
-                down.levels[y * stride + x] = weighted(across.levels, rows[y].first * stride + x, stride, rows[y].weights);
+                for (int k = 0; k < column.length; k++) {
+                    column[k] = across[taps.first + k][x];
+                }
+                resized[y * stride + x] = weighted(column, 0, 1, taps.weights);
             }
         }
-        return down;
+        return resized;
+    }
+
+    private double[] resampledRow(double[] row, Taps[] columns) {
+        double[] resized = new double[columns.length * channels];
+        for (int x = 0; x < columns.length; x++) {
+            for (int channel = 0; channel < channels; channel++) {
+                resized[x * channels + channel] = weighted(row, columns[x].first * channels + channel, channels, columns[x].weights);
+            }
+        }
+        return resized;
     }
 
     /** One sum: in whole numbers of 2^-22, rounded half up and clipped; or in double, as it comes. */
