@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from .profiles import load_profiles
     from .profiling import profile, profile_fleet
     from .request import DeployRequest
+    from .signing import sign_bundle, verify_bundle
     from .targets import Target, get_target, registry
 
 #: Where each public name lives: ``module:attribute``.
@@ -67,6 +68,8 @@ _HOMES = {
     "read_bundle": "bundle:read_bundle",
     "registry": "targets:registry",
     "rollback": "installation:rollback",
+    "sign_bundle": "signing:sign_bundle",
+    "verify_bundle": "signing:verify_bundle",
 }
 __all__ = [
     "DeployRequest",
@@ -94,6 +97,8 @@ __all__ = [
     "read_bundle",
     "registry",
     "rollback",
+    "sign_bundle",
+    "verify_bundle",
 ]
 
 

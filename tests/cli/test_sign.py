@@ -102,3 +102,30 @@ def test_exit_codes(bundle: Path, keys: Keys, tmp_path: Path, monkeypatch: pytes
     assert code("sign", bundle, "--key", keys.mine) == 3
     assert code("check", bundle, "--signers", both) == 3
     assert code("check", bundle) == 0
+
+
+# ---------------------------------------------------------------- packages
+def test_a_package_names_the_signature_of_its_bundle(bundle: Path, keys: Keys, tmp_path: Path) -> None:
+    made = document("package", bundle, "--format", "ios", "-o", tmp_path / "unsigned")
+    checked = document("check", tmp_path / "unsigned")
+    validator("check-package").validate(checked)
+    assert checked["bundle"] == {"manifest_sha256": made["bundle_sha256"], "signature": None}
+    signed = document("sign", bundle, "--key", keys.mine)
+    document("package", bundle, "--format", "ios", "-o", tmp_path / "signed")
+    checked = document("check", tmp_path / "signed")
+    validator("check-package").validate(checked)
+    assert checked["bundle"] == {"manifest_sha256": signed["manifest_sha256"], "signature": signed["signature"]}
+    assert checked["n_files"] == sum(path.is_file() for path in (tmp_path / "signed").rglob("*"))
+    shown = CliRunner().invoke(cli, ["check", str(tmp_path / "signed")]).stdout
+    assert "integrity ok, origin unknown" in shown
+    assert signed["signature"]["fingerprint"] in shown
+    signers = keys.signers("for-package", keys.line(keys.mine, ME))
+    assert code("check", tmp_path / "signed", "--signers", signers) == 2
+    (tmp_path / "signed" / "README.md").write_text("changed")
+    assert code("check", tmp_path / "signed") == 8
+
+
+def test_a_bundle_with_a_broken_signature_is_not_packaged(bundle: Path, tmp_path: Path) -> None:
+    (bundle / "edgekit.json.sig").write_text("no signature")
+    assert code("package", bundle, "--format", "ios", "-o", tmp_path / "out") == 8
+    assert not (tmp_path / "out").exists()
