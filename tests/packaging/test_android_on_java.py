@@ -15,13 +15,13 @@ from support.java import JAVA, Numbers, compile_java, need_jdk, run_java, with_p
 from support.packages import DEVICES, DIGITS, LABELS, ONNX_IO, PICTURES, TFLITE_IO
 
 from edgekit.contract import to_artifact, to_original
-from edgekit.preprocess import preprocess_image
+from edgekit.preprocess import Preprocess, preprocess_image
 from edgekit.preprocess_golden import golden_vectors
 from edgekit.types import TensorMap, TensorSpec
 
 need_jdk()
 PACKAGE = "local.models.digits"
-DRIVERS = ("GoldenVectors", "Slots", "Digits")
+DRIVERS = ("GoldenVectors", "Slots", "Digits", "Photo")
 Array = Any
 
 
@@ -34,8 +34,8 @@ class App:
     model: Path
     io: tuple[TensorMap, ...]
 
-    def drive(self, name: str, *arguments: str) -> str:
-        return run_java(self.classes, f"{PACKAGE}.{name}", *arguments)
+    def drive(self, name: str, *arguments: str, heap: str = "256m") -> str:
+        return run_java(self.classes, f"{PACKAGE}.{name}", *arguments, heap=heap)
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +94,15 @@ def test_the_preprocessing_equals_the_golden_vectors(onnx_app: App, tmp_path: Pa
             found = results.get_array(vector.preprocess.dtype).reshape(vector.expected.shape)
             # Asked for is 1e-6 where numbers are floats; the arithmetic is fixed to the bit, so that is what is held.
             np.testing.assert_array_equal(found, vector.expected, err_msg=f"vector {number}: {vector.preprocess}")
+
+
+def test_a_photograph_is_not_copied(onnx_app: App) -> None:
+    """12 megapixels are 48 MB; with less than twice that the picture is made fit all the same, to the same numbers."""
+    found = np.array(onnx_app.drive("Photo", heap="80m").split(), np.float32)
+    packed = (np.arange(3000 * 4000, dtype=np.int64) * 2654435761 >> 8) & 0xFFFFFF
+    pixels = np.stack([packed >> 16, packed >> 8 & 255, packed & 255], axis=-1).astype(np.uint8).reshape(3000, 4000, 3)
+    chosen = Preprocess((8, 8), crop="center", filter="bicubic", layout="NHWC")
+    np.testing.assert_array_equal(found, preprocess_image(pixels, chosen, orientation=8).ravel())
 
 
 def slot_cases() -> list[tuple[TensorMap, Array]]:

@@ -6,7 +6,7 @@ import shutil
 import struct
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -35,11 +35,10 @@ def compile_java(out: Path, sources: Sequence[Path], *, source_path: Sequence[Pa
     )  # fmt: skip
 
 
-def run_java(classes: Path, main: str, *arguments: str, properties: Mapping[str, str] | None = None) -> str:
+def run_java(classes: Path, main: str, *arguments: str, heap: str = "256m") -> str:
     """What ``main`` prints; its exit code must be 0."""
-    settings = {"bridge.python": sys.executable, "bridge.script": str(BRIDGE), **(properties or {})}
-    given = [f"-D{name}={value}" for name, value in settings.items()]
-    return run(["java", "-XX:TieredStopAtLevel=1", "-Xshare:auto", *given, "-cp", str(classes), main, *arguments])
+    bridge = [f"-Dbridge.python={sys.executable}", f"-Dbridge.script={BRIDGE}"]
+    return run(["java", "-XX:TieredStopAtLevel=1", "-Xshare:auto", f"-Xmx{heap}", *bridge, "-cp", str(classes), main, *arguments])
 
 
 def run(command: Sequence[str]) -> str:
