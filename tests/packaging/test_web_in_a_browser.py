@@ -18,6 +18,7 @@ import edgekit
 
 pytestmark = [pytest.mark.real_model, pytest.mark.slow]
 N_DIGITS = 100
+TOKENS = {"inputIds": np.array([[2**53 - 1, -5, 0]])}
 SEVEN = [[[0.3, 0.25], [0.7, 0.25], [0.5, 0.55], [0.45, 0.85]]]
 ORT_FILES = {"ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm"}
 
@@ -29,8 +30,8 @@ class Visit:
     expected: list[Any]
     answer: dict[str, Any]
 
-    def outputs(self, key: str, kind: str = "outputs") -> list[Any]:
-        return javascript.arrays(self.answer["found"][kind], key)
+    def outputs(self, key: str, kind: str = "outputs", dtype: str = "<f4") -> list[Any]:
+        return javascript.arrays(self.answer["found"][kind], key, dtype)
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +54,7 @@ def visits(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Visit]:
         "two threads": (two_threads, digits, {}),
         "tflite": (tflite, digits, {"pictures": pictures[:3], "draw": SEVEN}),
         "recogniser": (recogniser, lines, {}),
+        "tokens": (app_bundles.token_bundle(folder / "tokens-bundle", folder / "tokens-work"), [TOKENS], {}),
         "changed": (int8, [], {}),
     }
     for name, (bundle, _, _) in given.items():
@@ -61,6 +63,7 @@ def visits(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Visit]:
     answers = javascript.in_browser(
         {folder / name: {"inputs": list(map(javascript.tensors, feeds)), **more} for name, (_, feeds, more) in given.items()}
     )
+    given["tokens"] = (given["tokens"][0], [{"input_ids": TOKENS["inputIds"]}], {})  # as the model calls it
     return {
         name: Visit(app_bundles.predicted(bundle, feeds), answer)
         for (name, (bundle, feeds, _)), answer in zip(given.items(), answers, strict=True)
@@ -134,7 +137,20 @@ def test_litert_has_the_labels_of_python(visits: dict[str, Visit]) -> None:
     assert difference(visit.outputs("logits", "pictures"), visit.outputs("logits")[:3]) == 0
 
 
-@pytest.mark.parametrize("name", ["int8", "two threads", "recogniser", "tflite"])
+def test_token_ids_keep_their_64_bits_and_any_length(visits: dict[str, Visit]) -> None:
+    visit = visits["tokens"]
+    (doubled,) = visit.outputs("doubled", dtype="<i8")
+    assert doubled.tolist() == visit.expected[0].tolist() == [[2**54 - 2, -10, 0]]
+
+
+def test_a_model_of_token_ids_is_run_with_numbers(visits: dict[str, Visit]) -> None:
+    said = visits["tokens"].answer["said"]
+    assert "7592" not in said["outputs"]
+    assert "15184" in said["outputs"]  # twice one of the example's ids
+    assert said["status"].startswith("Inference in ")
+
+
+@pytest.mark.parametrize("name", ["int8", "two threads", "recogniser", "tflite", "tokens"])
 def test_the_self_test_passes_and_the_page_says_so(visits: dict[str, Visit], name: str) -> None:
     answer = visits[name].answer
     assert answer["found"]["selfTest"]["ok"]
@@ -156,7 +172,7 @@ def test_the_page_shows_label_and_time(visits: dict[str, Visit]) -> None:
 
 
 def test_nothing_comes_from_elsewhere_and_no_policy_is_broken(visits: dict[str, Visit]) -> None:
-    for name in ("int8", "two threads", "recogniser"):
+    for name in ("int8", "two threads", "recogniser", "tokens"):
         answer = visits[name].answer
         assert answer["complaints"] == []
         assert runtime_files(answer) == ORT_FILES

@@ -11,13 +11,17 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
+import onnx
+from onnx import TensorProto, helper
 from PIL import Image
+from support.bundles import small_bundle
 from support.digits import split_indices
 from support.running import artifact_of, onnx_predictor
 from support.tasks import task
 from support.tflite import shared_home
 
 import edgekit
+from edgekit.types import Artifact, TensorMap, TensorSpec, sha256_file
 
 Array = Any
 N_PICTURES = 80
@@ -54,6 +58,36 @@ def _built(model: Path, **options: Any) -> Path:
     with mock.patch.dict(os.environ, EDGEKIT_HOME=str(shared_home())):
         edgekit.build(model, output=out, budget="200s", **options)
     return out
+
+
+def token_bundle(out: Path, work: Path) -> Path:
+    """A model of token ids (int64, as many as there are) with two outputs: what a text model's contract looks like."""
+    work.mkdir(parents=True)
+    ids, doubled, total = (
+        TensorSpec("input_ids", "int64", ("n", "length")),
+        TensorSpec("doubled", "int64", ("n", "length")),
+        TensorSpec("total", "float32", ("n", 1)),
+    )
+    nodes = [
+        helper.make_node("Add", ["input_ids", "input_ids"], ["doubled"]),
+        helper.make_node("Cast", ["input_ids"], ["real"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceSum", ["real", "axis"], ["total"]),
+    ]
+    values = {
+        spec.name: helper.make_tensor_value_info(spec.name, helper.np_dtype_to_tensor_dtype(np.dtype(spec.dtype)), spec.shape)
+        for spec in (ids, doubled, total)
+    }
+    axis = helper.make_tensor("axis", TensorProto.INT64, [1], [1])
+    graph = helper.make_graph(nodes, "tokens", [values["input_ids"]], [values["doubled"], values["total"]], [axis])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), work / "model.onnx")
+    artifact = Artifact(
+        files={"model.onnx": sha256_file(work / "model.onnx")},
+        entry="model.onnx",
+        io=(TensorMap("input", ids, ids), TensorMap("output", doubled, doubled), TensorMap("output", total, total)),
+    )
+    feed = {"input_ids": np.array([[101, 7592, 2088, 102]])}
+    outputs = onnx_predictor(work / "model.onnx")(feed)
+    return small_bundle(out, work / "other", artifact=artifact, artifact_folder=work, golden_inputs=feed, golden_outputs=outputs)
 
 
 def third_digits(count: int) -> list[Array]:

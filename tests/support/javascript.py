@@ -153,10 +153,10 @@ def tensors(feed: Mapping[str, Array]) -> dict[str, Any]:
     return {key: {"data": base64_of(array), "dims": list(array.shape)} for key, array in feed.items()}
 
 
-def arrays(outputs: Sequence[Mapping[str, Any]], key: str) -> list[Array]:
-    """One float32 output of every run, as arrays."""
+def arrays(outputs: Sequence[Mapping[str, Any]], key: str, dtype: str = "<f4") -> list[Array]:
+    """One output of every run, as arrays."""
     found = []
     for output in outputs:
-        data = np.frombuffer(base64.b64decode(output[key]["data"]), "<f4")
+        data = np.frombuffer(base64.b64decode(output[key]["data"]), dtype)
         found.append(data.reshape(output[key]["dims"]))
     return found

@@ -32,6 +32,7 @@ def readme(source: PackageSource, runtime: WebRuntime, peer: str) -> str:
         threads=threads(source),
         tensors=tensor_table(source),
         raw_bits=raw_bits(source),
+        found=runtime.found,
         served="\n".join(f"- `{file}` (`node_modules/{path}`){_when(runtime, file)}" for file, path in runtime.files.items()),
     )
 
@@ -59,6 +60,8 @@ def _five_lines(source: PackageSource) -> list[str]:
 
 
 def _when(runtime: WebRuntime, file: str) -> str:
+    if file in runtime.imports.values():
+        return ": on a page without a bundler, which otherwise takes it into the application"
     if file in runtime.threaded:
         return ": with more than one thread"
     return ": where the browser has no relaxed SIMD" if "compat" in file else ""

@@ -17,6 +17,7 @@ class WebRuntime:
         imports: for a page without a bundler: {what modules import: file under ``demo/runtime/``}.
         files: {file under ``demo/runtime/``: file under ``node_modules/``}, all that one page is served.
         threaded: those of ``files`` that only a page with several threads is served.
+        found: where the runtime looks for them unless it is told.
     """
 
     title: str
@@ -25,6 +26,7 @@ class WebRuntime:
     module: str
     imports: Mapping[str, str]
     files: Mapping[str, str]
+    found: str
     threaded: tuple[str, ...] = ()
 
 
@@ -41,6 +43,7 @@ RUNTIMES: Mapping[str, WebRuntime] = {
             name: f"onnxruntime-web/dist/{name}"
             for name in ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
         },
+        found="beside its module, or where a bundler has put them",
     ),
     ".tflite": WebRuntime(
         title="LiteRT for the web",
@@ -57,6 +60,7 @@ RUNTIMES: Mapping[str, WebRuntime] = {
                 for suffix in ("js", "wasm")
             },
         },
+        found="in `litert-wasm/` beside the page",
         threaded=("litert_wasm_threaded_internal.js", "litert_wasm_threaded_internal.wasm"),
     ),
 }
