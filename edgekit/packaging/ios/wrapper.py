@@ -57,7 +57,7 @@ def wrapper(source: PackageSource) -> str:
         "    private let session: Session",
         "",
         "    public init() throws {",
-        f"        let path = try Self.resource({_path(source)}).path",
+        f"        let path = try {class_name(source)}.resource({_path(source)}).path",
         f"        session = try Session(path: path, options: RunOptions({_options(source)}))",
         "    }",
         "",
@@ -179,7 +179,7 @@ def _self_test(source: PackageSource, names: Mapping[tuple[str, str], str]) -> l
         "    ///",
         "    /// - Throws: `ModelError.selfTest` where it differs by more than the tolerance that was recorded.",
         "    public func selfTest() throws {",
-        f"        let golden = try Golden(contentsOf: Self.resource({quoted(GOLDEN, 'swift')}))",
+        f"        let golden = try Golden(contentsOf: {class_name(source)}.resource({quoted(GOLDEN, 'swift')}))",
         f"        let outputs = try run(Inputs({arguments}))",
     ]
     for tensor in source.outputs:

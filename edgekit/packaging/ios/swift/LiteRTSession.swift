@@ -13,7 +13,7 @@ final class Session {
         interpreter = try Interpreter(modelPath: path, options: settings)
         try interpreter.allocateTensors()
         let keys = interpreter.signatureKeys
-        signature = keys.count == 1 ? try interpreter.signatureRunner(with: keys[0]) : nil
+        signature = try keys.count == 1 ? interpreter.signatureRunner(with: keys[0]) : nil
     }
 
     /// Tensors go by the names of the model's only signature, or by their own where it has none.

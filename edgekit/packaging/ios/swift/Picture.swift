@@ -32,7 +32,7 @@ public struct Picture {
         let width = image.width
         let height = image.height
         var rgba = [UInt8](repeating: 255, count: 4 * width * height)
-        let drawn: Bool = rgba.withUnsafeMutableBytes { buffer in
+        let drawn: Bool = rgba.withUnsafeMutableBytes { buffer -> Bool in
             guard let space = CGColorSpace(name: CGColorSpace.sRGB),
                 let context = CGContext(
                     data: buffer.baseAddress, width: width, height: height, bitsPerComponent: 8, bytesPerRow: 4 * width,
