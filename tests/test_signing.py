@@ -15,8 +15,9 @@ from support.bundles import small_bundle
 from support.signers import ME, OTHER, Keys, make_key, make_keys, require_ssh_keygen
 
 from edgekit.bundle import check_output
+from edgekit.devices.inventory import open_device
 from edgekit.errors import DependencyError, IntegrityError, OutputError, UsageError
-from edgekit.installation import install
+from edgekit.installation import install, install_on_device
 from edgekit.manifest import MANIFEST, MAX_SIGNATURE_BYTES, SIGNATURE, check_bundle
 from edgekit.signing import NAMESPACE, check_identity, sign_bundle, signature_of, verify_bundle
 from edgekit.sshsig import BEGIN, END, parse_signature
@@ -290,6 +291,13 @@ def test_an_install_keeps_the_signature(bundle: Path, keys: Keys, signers: Path,
     assert install(bundle, tmp_path / "opt").changed
     assert verify_bundle(tmp_path / "opt" / "current", signers).identity == ME
     assert not install(bundle, tmp_path / "opt").changed
+
+
+def test_an_agent_installs_the_signature_too(signed: Path, signers: Path, tmp_path: Path) -> None:
+    device = open_device(None)
+    assert install_on_device(signed, device, str(tmp_path / "opt")).changed
+    assert verify_bundle(tmp_path / "opt" / "current", signers).identity == ME
+    assert not install_on_device(signed, device, str(tmp_path / "opt")).changed
 
 
 def test_a_signed_bundle_is_ours_to_replace(signed: Path) -> None:
