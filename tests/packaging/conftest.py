@@ -20,7 +20,9 @@ def android_packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path
     need_jdk()
     folder = tmp_path_factory.mktemp("android")
     labels = labels_file(folder)
-    for kind, bundle_of in ANDROID_BUNDLES.items():
-        bundle = bundle_of(folder / f"{kind}-bundle", options={"threads": 2})
-        edgekit.package(bundle, format="android", output=folder / kind, labels=labels)
+    with pytest.MonkeyPatch.context() as environment:  # the home of a single test is not there yet
+        environment.setenv("EDGEKIT_HOME", str(folder / "home"))
+        for kind, bundle_of in ANDROID_BUNDLES.items():
+            bundle = bundle_of(folder / f"{kind}-bundle", options={"threads": 2})
+            edgekit.package(bundle, format="android", output=folder / kind, labels=labels)
     return {kind: folder / kind for kind in ANDROID_BUNDLES}

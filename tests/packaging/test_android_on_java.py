@@ -118,6 +118,8 @@ def slot_cases() -> list[tuple[TensorMap, Array]]:
         (_map("int64", "int32", (7,), None), np.arange(-3, 4) * 2**29),
         (_map("float32", "float32", (), None), np.float32(2.5)),
     ]
+    free = _map("float32", "float32", ("batch", 3, "length"), (2, 0, 1))  # sizes that are the caller's to choose
+    cases += [(free, generator.standard_normal((2, 3, length)).astype("float32")) for length in (5, 6)]
     for stored, zero_point in (("int8", -3), ("uint8", 128), ("int16", 0)):
         for dtype, permutation in itertools.product(("float32", "float64"), (None, (1, 0))):
             steps = np.arange(-400, 400, dtype=np.float64).reshape(20, 40) / 2  # halves of a step, out to beyond both ends
@@ -127,7 +129,12 @@ def slot_cases() -> list[tuple[TensorMap, Array]]:
 
 
 def _map(
-    dtype: str, stored: str, shape: tuple[int, ...], permutation: Any, scale: float | None = None, zero_point: int | None = None
+    dtype: str,
+    stored: str,
+    shape: tuple[int | str, ...],
+    permutation: Any,
+    scale: float | None = None,
+    zero_point: int | None = None,
 ) -> TensorMap:
     there = tuple(shape[axis] for axis in permutation) if permutation else shape
     return TensorMap("input", TensorSpec("x", dtype, shape), TensorSpec("x", stored, there), permutation, scale, zero_point)
@@ -142,7 +149,7 @@ def test_numbers_reach_the_runtime_and_come_back_as_the_contract_says(onnx_app: 
             numbers.put_text(tensor.original.dtype)
             numbers.put_text(tensor.artifact.dtype.upper())
             for axes in (tensor.artifact.shape, tensor.permutation or ()):
-                numbers.put(len(axes), *axes)  # type: ignore[arg-type]  # every size is a number here
+                numbers.put(len(axes), *(-1 if isinstance(size, str) else size for size in axes))  # as TensorSlot.FREE
             stream.write(np.array([tensor.scale or 0], ">f8").tobytes())
             numbers.put(tensor.zero_point or 0, len(values.shape), *values.shape)
             numbers.put_array(values)
