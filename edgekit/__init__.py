@@ -33,15 +33,19 @@ if TYPE_CHECKING:
     from .inspect import inspect_model
     from .installation import install, rollback
     from .model import load_model
+    from .packaging.api import package
+    from .packaging.formats import PackageOptions
     from .profiles import load_profiles
     from .profiling import profile, profile_fleet
     from .request import DeployRequest
+    from .signing import sign_bundle, verify_bundle
     from .targets import Target, get_target, registry
 
 #: Where each public name lives: ``module:attribute``.
 _HOMES = {
     "DeployRequest": "request:DeployRequest",
     "EdgekitError": "errors:EdgekitError",
+    "PackageOptions": "packaging.formats:PackageOptions",
     "Target": "targets:Target",
     "build": "api:build",
     "cache_usage": "cache:usage",
@@ -57,16 +61,20 @@ _HOMES = {
     "install": "installation:install",
     "load_model": "model:load_model",
     "load_profiles": "profiles:load_profiles",
+    "package": "packaging.api:package",
     "probe_device": "devices.inventory:probe_device",
     "profile": "profiling:profile",
     "profile_fleet": "profiling:profile_fleet",
     "read_bundle": "bundle:read_bundle",
     "registry": "targets:registry",
     "rollback": "installation:rollback",
+    "sign_bundle": "signing:sign_bundle",
+    "verify_bundle": "signing:verify_bundle",
 }
 __all__ = [
     "DeployRequest",
     "EdgekitError",
+    "PackageOptions",
     "Target",
     "build",
     "cache_usage",
@@ -82,12 +90,15 @@ __all__ = [
     "install",
     "load_model",
     "load_profiles",
+    "package",
     "probe_device",
     "profile",
     "profile_fleet",
     "read_bundle",
     "registry",
     "rollback",
+    "sign_bundle",
+    "verify_bundle",
 ]
 
 

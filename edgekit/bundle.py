@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from .bundle_output import check_output, replacing
 from .errors import IntegrityError, OutputError
-from .integrity import MAX_JSON_BYTES, FileEntry, is_safe_path
+from .integrity import MAX_JSON_BYTES, FileEntry, check_json_weight, is_safe_path
 from .manifest import (
     MANIFEST,
     MEASUREMENTS,
@@ -128,10 +128,23 @@ def write_bundle(
         )
         document = without_folders(to_json(bundle), folders_named(request))
         text = _json_bytes({**document, "self_sha256": self_hash(document)})
-        if len(text) > MAX_JSON_BYTES:
-            raise OutputError(f"{MANIFEST} would have {len(text)} bytes", why=f"over {MAX_JSON_BYTES} it could not be read back")
+        _check_readable(text)
         _write(folder / MANIFEST, text)
     return out
+
+
+def _check_readable(text: bytes) -> None:
+    """Refuses to write a manifest that :func:`edgekit.manifest.check_bundle` would refuse to read.
+
+    Raises:
+        OutputError: too long, or too many values.
+    """
+    if len(text) > MAX_JSON_BYTES:
+        raise OutputError(f"{MANIFEST} would have {len(text)} bytes", why=f"over {MAX_JSON_BYTES} it could not be read back")
+    try:
+        check_json_weight(text, MANIFEST)
+    except IntegrityError as problem:
+        raise OutputError(f"{MANIFEST} could not be read back", why=f"{problem.what}: {problem.why}") from problem
 
 
 def check_calibration(calibration: Mapping[str, JSON] | None) -> None:

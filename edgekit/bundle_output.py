@@ -13,7 +13,7 @@ from pathlib import Path
 
 from .errors import IntegrityError, OutputError
 from .integrity import read_json_file
-from .manifest import MANIFEST, SCHEMA
+from .manifest import MANIFEST, SCHEMA, SIGNATURE
 from .state import new_folder, writing
 
 _SHOWN = 3  # foreign files that a message names
@@ -67,14 +67,14 @@ def _refuse_foreign(out: Path) -> None:
 
 
 def _listed(out: Path) -> set[str]:
-    """What the manifest in ``out`` lists, and itself; nothing where there is none that can be read."""
+    """What the manifest in ``out`` lists, itself and its signature; nothing where there is none that can be read."""
     try:
         document, _ = read_json_file(out / MANIFEST)
     except IntegrityError:
         return set()
     if not isinstance(document, dict) or document.get("schema") != SCHEMA or not isinstance(document.get("files"), dict):
         return set()
-    return {MANIFEST, *document["files"]}
+    return {MANIFEST, SIGNATURE, *document["files"]}
 
 
 def _files(folder: Path) -> Iterator[str]:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from .devices.plan import Timeouts
 from .errors import IntegrityError, OutputError
-from .manifest import MANIFEST, CheckResult, check_bundle
+from .manifest import MANIFEST, SIGNATURE, CheckResult, check_bundle
 from .state import new_folder, writing
 
 if TYPE_CHECKING:
@@ -94,6 +94,8 @@ def install_on_device(
     shown = WithinStep(progress or Silent())
     shown.stage(f"installing on {device.name}")
     files = {MANIFEST: checked.manifest_sha256, **{name: entry.sha256 for name, entry in checked.bundle.files.items()}}
+    if checked.signature_sha256 is not None:
+        files[SIGNATURE] = checked.signature_sha256
     with AgentSession(device.transport, {}, timeouts=timeouts or Timeouts()) as session:
         sending = shown_push(shown, lambda: session.sent_bytes)
         return install_on(session, checked.path, files, checked.manifest_sha256, path, sending)
@@ -150,20 +152,26 @@ def _link_target(root: Path, name: str) -> Path | None:
 
 def _is_same(current: Path, checked: CheckResult) -> bool:
     try:
-        return check_bundle(current).manifest_sha256 == checked.manifest_sha256
+        return _identity(check_bundle(current)) == _identity(checked)
     except IntegrityError:  # damaged since it was installed: the copy that was just verified takes its place
         return False
 
 
+def _identity(checked: CheckResult) -> tuple[str, str | None]:
+    """A bundle that has been signed since is not the same any more."""
+    return checked.manifest_sha256, checked.signature_sha256
+
+
 def _copy(checked: CheckResult, version: Path) -> None:
+    signature = () if checked.signature_sha256 is None else (SIGNATURE,)
     with new_folder(version) as folder:
-        for name in (MANIFEST, *sorted(checked.bundle.files)):
+        for name in (MANIFEST, *signature, *sorted(checked.bundle.files)):
             copy = folder / name
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(checked.path / name, copy)
             _flush(copy)
         copied = check_bundle(folder)  # the bundle may have changed between its check and its copy
-        if copied.manifest_sha256 != checked.manifest_sha256:
+        if _identity(copied) != _identity(checked):
             raise IntegrityError(f"{checked.path} changed while it was copied")
         _flush(folder)
     _flush(version.parent)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,10 +20,13 @@ from .types import JSON
 
 MAX_JSON_BYTES = 32 << 20  # a hash for each of some 400,000 calibration feeds
 MAX_JSON_DEPTH = 64
+MAX_JSON_WEIGHT = 500_000  # of all values, see json_weight: what is parsed takes up to a hundred times the memory of its text
+MAX_JSON_TEXT_BYTES = 64 << 20  # as Python keeps it: one emoji makes it four bytes a character
 MAX_FILES = 10_000
 MAX_FILE_BYTES = 64 << 30
 MAX_PATH_LENGTH = 512
 _CHUNK = 1 << 20
+_FOUR_BYTES = re.compile(rb"[\xf0-\xf7]")  # the first byte of a character beyond the basic plane, in UTF-8
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,17 @@ def is_safe_path(name: str) -> bool:
     if not name or len(name) > MAX_PATH_LENGTH or not name.isprintable() or any(c in name for c in '\\:*?"<>|'):
         return False
     return all(part not in ("", ".", "..") for part in name.split("/"))
+
+
+def check_count(document: Mapping[str, JSON]) -> None:
+    """Refuses a manifest that lists more files than are ever read, before its list is made values of.
+
+    Raises:
+        IntegrityError: over 10,000 files.
+    """
+    files = document.get("files")
+    if isinstance(files, dict) and len(files) > MAX_FILES:
+        raise IntegrityError(f"{len(files)} files are listed", why=f"more than {MAX_FILES} are never read")
 
 
 def check_listing(files: Mapping[str, FileEntry]) -> None:
@@ -146,11 +161,21 @@ def hash_file(path: Path, size_bytes: int) -> str:
     return digest.hexdigest()
 
 
-def read_json_file(path: Path, *, max_bytes: int = MAX_JSON_BYTES) -> tuple[JSON, bytes]:
+def read_json_file(path: Path, *, max_bytes: int = MAX_JSON_BYTES, max_weight: int | None = MAX_JSON_WEIGHT) -> tuple[JSON, bytes]:
     """A bounded JSON document and its bytes.
 
     Raises:
-        IntegrityError: missing, a link, over ``max_bytes``, not UTF-8 JSON, nested over 64 levels, or with a key twice.
+        IntegrityError: missing, a link, over ``max_bytes``, or refused by :func:`parse_json`.
+    """
+    data = read_small(path, max_bytes=max_bytes)
+    return parse_json(data, path.name, max_weight=max_weight), data
+
+
+def read_small(path: Path, *, max_bytes: int) -> bytes:
+    """The bytes of a regular file that may not be long.
+
+    Raises:
+        IntegrityError: missing, a link, no regular file, or over ``max_bytes``; of such a file nothing is read.
     """
     try:
         size = path.lstat().st_size
@@ -160,15 +185,22 @@ def read_json_file(path: Path, *, max_bytes: int = MAX_JSON_BYTES) -> tuple[JSON
         raise IntegrityError(f"{path.name!r} has {size} bytes", why=f"over {max_bytes} are never read")
     data = bytearray()
     read_regular(path, size, data.extend)
-    return parse_json(bytes(data), path.name), bytes(data)
+    return bytes(data)
 
 
-def parse_json(data: bytes, name: str) -> JSON:
-    """JSON from a distrusted source: no NaN, no key twice, at most 64 levels.
+def parse_json(data: bytes, name: str, *, max_weight: int | None = MAX_JSON_WEIGHT) -> JSON:
+    """JSON from a distrusted source: UTF-8, no NaN, no key twice, at most 64 levels.
+
+    Args:
+        data: the document.
+        name: what messages call it.
+        max_weight: see :func:`json_weight`; None for no limit but the caller's on the bytes.
 
     Raises:
         IntegrityError: anything else.
     """
+    if max_weight is not None:
+        check_json_weight(data, name, max_weight)
     try:
         document = json.loads(data.decode("utf-8"), object_pairs_hook=_unique_keys, parse_constant=_no_constant)
     except (ValueError, RecursionError) as problem:
@@ -183,6 +215,28 @@ def parse_json(data: bytes, name: str) -> JSON:
         elif isinstance(value, list):
             pending.extend((child, depth + 1) for child in value)
     return document
+
+
+def check_json_weight(data: bytes, name: str, max_weight: int = MAX_JSON_WEIGHT) -> None:
+    """Refuses a document that would cost far more than its bytes, before it is parsed.
+
+    Raises:
+        IntegrityError: too many values, or characters that make all of its text wide.
+    """
+    weight = json_weight(data)
+    if weight > max_weight:
+        raise IntegrityError(f"{name!r} has too many values", why=f"a weight of {weight}; over {max_weight} is never parsed")
+    width = 1 if data.isascii() else 4 if _FOUR_BYTES.search(data) else 2
+    if len(data) * width > MAX_JSON_TEXT_BYTES:
+        raise IntegrityError(
+            f"{name!r} is too long for its characters",
+            why=f"{len(data)} characters of {width} bytes; {MAX_JSON_TEXT_BYTES} are taken",
+        )
+
+
+def json_weight(data: bytes) -> int:
+    """An upper bound of what a document has in it, without parsing it: 1 for a value, 2 for a list, 4 for an object."""
+    return data.count(b",") + data.count(b"[") + 3 * data.count(b"{")
 
 
 def _unique_keys(pairs: list[tuple[str, JSON]]) -> dict[str, JSON]:

@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import Literal
 
 from .errors import IntegrityError
-from .integrity import FileEntry, check_tree, read_json_file
+from .integrity import FileEntry, check_count, check_tree, read_json_file, read_small
 from .request import DeployRequest
 from .types import JSON, Artifact, Candidate, DeployReport, Measurement, Winner
 from .values import from_json, sha256_json
 
 MANIFEST = "edgekit.json"
 SCHEMA = "edgekit.bundle/1"
+SIGNATURE = f"{MANIFEST}.sig"  # over the bytes of the manifest, so the manifest cannot list it: the one file that stands outside
+MAX_SIGNATURE_BYTES = 64 * 1024
 MEASUREMENTS = "evidence/measurements.json"
 MEASUREMENTS_SCHEMA = "edgekit.measurements/1"
 MAX_MEASUREMENTS_BYTES = 1 << 30  # fast models give a million samples in a run
@@ -96,18 +98,25 @@ class Bundle:
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What ``edgekit check`` found: every listed file is there and unchanged, and nothing else is. Who wrote it stays open."""
+    """What ``edgekit check`` found: every listed file is there and unchanged, and nothing else is but a signature.
+
+    Who wrote it stays open: ``signature_sha256`` (None without one) only says that a signature lies there;
+    :func:`edgekit.signing.verify_bundle` says whose it is. ``n_files`` and ``size_bytes`` count it.
+    """
 
     path: Path
     bundle: Bundle
     manifest_sha256: str
     n_files: int
     size_bytes: int
+    signature_sha256: str | None = None
     origin: Literal["unknown"] = "unknown"
 
     @property
     def message(self) -> str:
-        return f"integrity ok, origin {self.origin}"
+        return f"integrity ok, origin {self.origin}" + (
+            "" if self.signature_sha256 is None else " (its signature was not verified)"
+        )
 
 
 def self_hash(document: dict[str, JSON]) -> str:
@@ -123,7 +132,8 @@ def self_hash(document: dict[str, JSON]) -> str:
 
 
 def check_bundle(path: str | Path) -> CheckResult:
-    """Verify a bundle: the manifest is strict JSON of this schema, every listed file has its size and hash, nothing else is there.
+    """Verify a bundle: the manifest is strict JSON of this schema, every listed file has its size and hash, nothing else is there
+    but perhaps a signature, which is not looked into.
 
     Nothing outside ``path`` is read or written. ``path`` itself may be a link (``current`` of an install).
 
@@ -139,14 +149,35 @@ def check_bundle(path: str | Path) -> CheckResult:
     schema = document.get("schema") if isinstance(document, dict) else None
     if schema != SCHEMA:
         raise IntegrityError(f"{MANIFEST} has schema {schema!r}"[:200], why=f"this edgekit reads {SCHEMA!r}")
+    check_count(document)
     bundle = from_json(Bundle, document, name=MANIFEST)
     actual = self_hash(document)
     if actual != bundle.self_sha256:
         raise IntegrityError(f"{MANIFEST} is not what was written", why=f"expected sha256 {bundle.self_sha256}, found {actual}")
-    check_tree(folder, bundle.files, also=frozenset({MANIFEST}))
+    check_tree(folder, bundle.files, also=frozenset({MANIFEST, SIGNATURE}))
     _check_references(bundle)
-    size = sum(entry.size_bytes for entry in bundle.files.values()) + len(data)
-    return CheckResult(folder, bundle, hashlib.sha256(data).hexdigest(), len(bundle.files) + 1, size)
+    signature = read_signature(folder)
+    size = sum(entry.size_bytes for entry in bundle.files.values()) + len(data) + len(signature or b"")
+    return CheckResult(
+        folder,
+        bundle,
+        manifest_sha256=hashlib.sha256(data).hexdigest(),
+        n_files=len(bundle.files) + (1 if signature is None else 2),
+        size_bytes=size,
+        signature_sha256=None if signature is None else hashlib.sha256(signature).hexdigest(),
+    )
+
+
+def read_signature(folder: Path) -> bytes | None:
+    """The bytes of a bundle's signature file, None where there is none.
+
+    Raises:
+        IntegrityError: it is a link or no regular file, or too long to be a signature.
+    """
+    path = folder / SIGNATURE
+    if not os.path.lexists(path):
+        return None
+    return read_small(path, max_bytes=MAX_SIGNATURE_BYTES)
 
 
 def read_bundle(path: str | Path) -> Bundle:
@@ -161,7 +192,7 @@ def read_measurements(path: str | Path) -> dict[str, Measurement]:
         IntegrityError: the bundle or its evidence is not intact.
     """
     folder = check_bundle(path).path
-    document, _ = read_json_file(folder / MEASUREMENTS, max_bytes=MAX_MEASUREMENTS_BYTES)
+    document, _ = read_json_file(folder / MEASUREMENTS, max_bytes=MAX_MEASUREMENTS_BYTES, max_weight=None)
     if not isinstance(document, dict) or document.get("schema") != MEASUREMENTS_SCHEMA:
         raise IntegrityError(f"{MEASUREMENTS} has an unknown schema", why=f"this edgekit reads {MEASUREMENTS_SCHEMA!r}")
     return from_json(dict[str, Measurement], document.get("measurements"), name=MEASUREMENTS)

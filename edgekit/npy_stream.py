@@ -132,13 +132,17 @@ class Archive:
         members: array names, in the file's order.
     """
 
-    def __init__(self, path: Path, name: str) -> None:
-        """``name`` is what messages call it. Raises DataError for a broken archive and for unsafe entries."""
+    def __init__(self, path: Path, name: str, *, of_tensors: bool = False) -> None:
+        """``name`` is what messages call it. Raises DataError for a broken archive and for unsafe entries.
+
+        ``of_tensors``: members are named after a model's tensors, which may look like absolute paths (``/model/Add_output_0``).
+        Nothing is ever unpacked to a path.
+        """
         self._name = name
         with reading(name):
             self._zip = zipfile.ZipFile(path)
         try:
-            self._entries = _checked_entries(self._zip, name)
+            self._entries = _checked_entries(self._zip, name, of_tensors=of_tensors)
         except BaseException:
             self._zip.close()
             raise
@@ -163,7 +167,7 @@ class Archive:
             return stream.whole()
 
 
-def _checked_entries(archive: zipfile.ZipFile, name: str) -> dict[str, zipfile.ZipInfo]:
+def _checked_entries(archive: zipfile.ZipFile, name: str, *, of_tensors: bool) -> dict[str, zipfile.ZipInfo]:
     entries: dict[str, zipfile.ZipInfo] = {}
     if len(archive.infolist()) > MAX_MEMBERS:
         raise DataError(f"{name} has over {MAX_MEMBERS} members")
@@ -172,7 +176,8 @@ def _checked_entries(archive: zipfile.ZipFile, name: str) -> dict[str, zipfile.Z
         member = path.removesuffix(".npy")
         mode = entry.external_attr >> 16
         problem = ""
-        if path.startswith(("/", "\\")) or ".." in path.replace("\\", "/").split("/"):
+        leaves = path.startswith(("/", "\\")) or ".." in path.replace("\\", "/").split("/")
+        if leaves and not of_tensors:
             problem = "its path leaves the archive"
         elif mode and not stat.S_ISREG(mode) and stat.S_IFMT(mode):
             problem = "it is not a regular file"

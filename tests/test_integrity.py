@@ -8,7 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgekit.errors import IntegrityError
-from edgekit.integrity import MAX_JSON_BYTES, FileEntry, check_tree, hash_file, is_safe_path, parse_json, read_json_file, walk
+from edgekit.integrity import (
+    MAX_JSON_BYTES,
+    MAX_JSON_TEXT_BYTES,
+    MAX_JSON_WEIGHT,
+    FileEntry,
+    check_tree,
+    hash_file,
+    is_safe_path,
+    json_weight,
+    parse_json,
+    read_json_file,
+    walk,
+)
 from edgekit.types import sha256_file
 
 
@@ -67,6 +79,22 @@ def test_json_that_no_honest_writer_makes(text: str) -> None:
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda c: st.lists(c) | st.dictionaries(st.text(), c)))
 def test_other_json_is_read_as_it_is(document: object) -> None:
     assert parse_json(json.dumps(document).encode(), "x") == document
+
+
+@pytest.mark.parametrize("value", ["[],", '"ab",', "1,", '{"a": 1},'])
+def test_json_that_would_cost_far_more_than_its_bytes(value: str) -> None:
+    with pytest.raises(IntegrityError, match="too many values"):
+        parse_json(f"[{value * MAX_JSON_WEIGHT}0]".encode(), "x")
+    few = f"[{value * 10}0]".encode()
+    assert json_weight(few) >= 11
+    assert len(parse_json(few, "x")) == 11
+
+
+def test_json_that_is_wide_in_memory() -> None:
+    long = b'"' + b"a" * (MAX_JSON_TEXT_BYTES // 4 + 1)
+    assert parse_json(long + b'"', "x") == long.decode()[1:]
+    with pytest.raises(IntegrityError, match="too long for its characters"):
+        parse_json(long + "\U0001f4a5".encode() + b'"', "x")
 
 
 def test_json_files_are_bounded(tmp_path: Path) -> None:

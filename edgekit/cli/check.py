@@ -3,24 +3,47 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from .common import common_options, examples, print_json
 
+if TYPE_CHECKING:
+    from ..manifest import CheckResult
+    from ..signing import Verified
 
-@click.command(epilog=examples("edgekit check model-onnx-edgekit/", "edgekit check --json /opt/models/ocr/current"))
+
+@click.command(
+    epilog=examples(
+        "edgekit check model-onnx-edgekit/",
+        "edgekit check --json /opt/models/ocr/current",
+        "edgekit check model-onnx-edgekit/ --signers ~/.ssh/allowed_signers",
+        "edgekit check digits-android/",
+    )
+)
 @click.argument("bundle", type=click.Path(path_type=Path))
+@click.option(
+    "--signers",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Require a signature by a key in this list, which is yours and not the bundle's (docs/signing.md).",
+)
+@click.option("--identity", metavar="NAME", help="With --signers: require that it is NAME's, as the list calls its owner.")
 @common_options
-def check(bundle: Path, as_json: bool) -> None:
-    """Verify BUNDLE: every listed file is there with its size and hash, and nothing else is.
+def check(bundle: Path, signers: Path | None, identity: str | None, as_json: bool) -> None:
+    """Verify BUNDLE, or a package: every listed file is there with its size and hash, and nothing else is.
 
-    A bundle without a signature proves that nothing was damaged, not who made it. The exit code is 8 when anything differs.
+    Without --signers this proves that nothing was damaged, not who made it. The exit code is 8 when anything differs, and when a
+    signature that --signers requires is missing, wrong or somebody else's.
     """
-    from ..bundle import check_bundle
     from ..report.text import clean, size
+    from .check_package import is_package, show_package
 
-    result = check_bundle(bundle)
+    if is_package(bundle):
+        show_package(bundle, signers=signers, as_json=as_json)
+        return
+    result, verified = _checked(bundle, signers, identity)
     winner = result.bundle.winner
     if as_json:
         print_json(
@@ -28,7 +51,8 @@ def check(bundle: Path, as_json: bool) -> None:
                 "schema": "edgekit.check/1",
                 "path": str(bundle),
                 "integrity": "ok",
-                "origin": result.origin,
+                "origin": result.origin if verified is None else verified.identity,
+                "signature": _signature(result, verified),
                 "manifest_sha256": result.manifest_sha256,
                 "n_files": result.n_files,
                 "size_bytes": result.size_bytes,
@@ -36,10 +60,33 @@ def check(bundle: Path, as_json: bool) -> None:
             }
         )
         return
-    click.echo(f"{clean(bundle)}: {result.message}")
+    click.echo(f"{clean(bundle)}: {clean((verified or result).message)}")
     click.echo(f"  {result.n_files} files, {size(result.size_bytes)}, made by edgekit {clean(result.bundle.edgekit)}")
     if winner is not None:
         click.echo(
             f"  {clean(winner.id)}{' (provisional)' if winner.provisional else ''} for {clean(result.bundle.report.profile)}"
         )
     click.echo(f"  sha256 of edgekit.json: {result.manifest_sha256}")
+
+
+def _checked(bundle: Path, signers: Path | None, identity: str | None) -> tuple[CheckResult, Verified | None]:
+    from ..bundle import check_bundle
+    from ..errors import UsageError
+    from ..signing import verify_bundle
+
+    if signers is None:
+        if identity is not None:
+            raise UsageError("--identity needs --signers", why="only a list of signers says which key is whose")
+        return check_bundle(bundle), None
+    verified = verify_bundle(bundle, signers, identity=identity)
+    return verified.checked, verified
+
+
+def _signature(result: CheckResult, verified: Verified | None) -> dict[str, object] | None:
+    """What ``--json`` says of a signature; of one that was not verified nothing but that it is there."""
+    if result.signature_sha256 is None:
+        return None
+    found = {"verified": verified is not None, "sha256": result.signature_sha256}
+    if verified is None:
+        return found
+    return {**found, "key_type": verified.signature.key_type, "fingerprint": verified.signature.fingerprint}

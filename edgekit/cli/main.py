@@ -27,6 +27,8 @@ COMMANDS = {
     "profile": Lazy("edgekit.cli.profile:profile", "Measure a model or bundle as it is: latency, memory, load time."),
     "inspect": Lazy("edgekit.cli.inspect:inspect", "Say what is in a model, and how it was compressed."),
     "check": Lazy("edgekit.cli.check:check", "Verify a bundle: every hash, every file, nothing extra."),
+    "sign": Lazy("edgekit.cli.sign:sign", "Sign a bundle with an SSH key."),
+    "package": Lazy("edgekit.cli.package:package", "Make a bundle a package for an Android, iOS, React Native or web app."),
     "demo": Lazy("edgekit.cli.demo:demo", "Deploy the two built-in models, offline, and show both verdicts."),
     "init": Lazy("edgekit.cli.init:init", "Write a commented edgekit.toml for a model."),
     "targets": Lazy("edgekit.cli.targets:targets", "List targets, device profiles and aliases."),

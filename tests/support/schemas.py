@@ -13,10 +13,14 @@ FOLDER = ROOT / "docs" / "schemas"
 NAMES = (
     "deploy", "error", "bundle", "inspect", "profile", "fleet",
     "devices", "device", "device-add", "device-remove", "device-doctor", "device-setup", "probe",
-    "toolchains", "toolchain", "toolchain-remove",
+    "toolchains", "toolchain", "toolchain-remove", "check", "check-package", "sign", "package",
+    "package-manifest",
 )  # fmt: skip
 SCHEMAS = {name: json.loads((FOLDER / f"edgekit.{name}-1.json").read_text()) for name in NAMES}
-REGISTRY: Registry[Any] = Registry().with_resources((schema["$id"], Resource.from_contents(schema)) for schema in SCHEMAS.values())
+PREPROCESS = json.loads((FOLDER / "preprocess-1.json").read_text())
+REGISTRY: Registry[Any] = Registry().with_resources(
+    (schema["$id"], Resource.from_contents(schema)) for schema in (*SCHEMAS.values(), PREPROCESS)
+)
 
 
 def validator(name: str) -> Draft202012Validator:

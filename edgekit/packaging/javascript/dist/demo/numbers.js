@@ -1,0 +1,58 @@
+/** Inputs as text: whole or decimal numbers, for models whose input is neither a picture nor too long to type. */
+import { sizeOf, zeros } from "../tensors.js";
+import { element } from "./page.js";
+const MOST_NUMBERS = 4096;
+/** Whether every input is short enough, and of numbers that text can say. */
+export function canBeTyped(contract) {
+    return contract.inputs.every(({ shape, dtype }) => dtype !== "float16" && sizeOf(shape.map((size) => size ?? 1)) <= MOST_NUMBERS);
+}
+export class NumberFields {
+    like;
+    fields;
+    constructor(form, maps, like) {
+        this.like = like;
+        this.fields = maps.map((map) => {
+            const label = element("label", `${map.name}: ${map.dtype}, ${map.shape.map((size) => size ?? "any").join(" × ")}`);
+            const field = document.createElement("textarea");
+            field.rows = 3;
+            field.spellcheck = false;
+            field.value = Array.from(like[map.key].data, String).join(" ");
+            label.append(field);
+            form.append(label);
+            return [map, field];
+        });
+    }
+    /** @throws RangeError for what is no number, or too many or too few of them. */
+    inputs() {
+        return Object.fromEntries(this.fields.map(([map, field]) => [map.key, this.read(map, field.value)]));
+    }
+    read(map, text) {
+        const words = text.split(/[\s,;]+/).filter((word) => word !== "");
+        const dims = this.dims(map, words.length);
+        const data = zeros(map.dtype, words.length);
+        for (const [i, word] of words.entries()) {
+            if (!Number.isFinite(Number(word)))
+                throw new RangeError(`${map.name}: “${word}” is no number`);
+            if (data instanceof BigInt64Array || data instanceof BigUint64Array) {
+                if (!/^-?\d+$/.test(word))
+                    throw new RangeError(`${map.name}: “${word}” is no whole number`);
+                data[i] = BigInt(word);
+            }
+            else {
+                data[i] = Number(word);
+            }
+        }
+        return { data, dims };
+    }
+    /** The sizes for that many numbers: the last free axis takes them, other free ones are as in the example. */
+    dims(map, count) {
+        const known = this.like[map.key].dims.map((size, axis) => map.shape[axis] ?? size);
+        const free = map.shape.lastIndexOf(null);
+        const rest = sizeOf(known.filter((_, axis) => axis !== free));
+        const size = free < 0 ? 1 : count / rest;
+        if (rest * size !== count || !Number.isInteger(size) || size < 1) {
+            throw new RangeError(`${map.name} has ${count} numbers; ${free < 0 ? rest : `a multiple of ${rest}`} are needed`);
+        }
+        return known.map((existing, axis) => (axis === free ? size : existing));
+    }
+}

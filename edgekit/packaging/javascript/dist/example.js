@@ -1,0 +1,28 @@
+/** The stored example: a synthetic input, and the output that the packaged file gave where it was built. */
+import { fromBytes, sizeOf } from "./tensors.js";
+/** Arrays of the example by their keys, out of its bytes. */
+export function readExample(arrays, bytes) {
+    return Object.fromEntries(arrays.map(({ key, dtype, dims, offset }) => [key, { data: fromBytes(dtype, bytes, offset, sizeOf(dims)), dims }]));
+}
+/** Whether every output lies within the tolerance of the stored one: a fraction of that one's largest magnitude. */
+export function compare(found, expected, tolerance) {
+    const outputs = Object.entries(expected).map(([key, { data, dims }]) => {
+        const output = found[key];
+        const allowed = tolerance * Math.max(largest(data), 1e-12);
+        const sameSizes = output !== undefined && output.dims.join() === dims.join();
+        return { key, difference: sameSizes ? largestDifference(output.data, data) : Infinity, allowed };
+    });
+    return { ok: outputs.every(({ difference, allowed }) => difference <= allowed), outputs };
+}
+function largest(data) {
+    let found = 0;
+    for (const value of data)
+        found = Math.max(found, Math.abs(Number(value)));
+    return found;
+}
+function largestDifference(found, expected) {
+    let difference = 0;
+    for (let i = 0; i < expected.length; i++)
+        difference = Math.max(difference, Math.abs(Number(found[i]) - Number(expected[i])));
+    return difference;
+}
