@@ -42,7 +42,7 @@ def test_an_apk_stores_the_model_uncompressed_and_aligned(android_packages: dict
         if shutil.which(tool) is None:
             missing(f"{tool} is not there: apt-get install aapt zipalign apksigner")
     if not FRAMEWORK.exists():
-        missing(f"{FRAMEWORK} is not there: apt-get install apktool")
+        missing(f"{FRAMEWORK} is not there: apt-get install android-framework-res")
     with zipfile.ZipFile(android_packages[kind] / f"{STEM}.aar") as aar:
         aar.extractall(tmp_path / "aar")
     suffix = {"onnx": ".onnx", "tflite": ".tflite"}[kind]
