@@ -21,11 +21,25 @@ if TYPE_CHECKING:
 
 
 def start_worker(session: AgentSession, key: str, built: Built, progress: WithinStep | None = None) -> RunFailure | None:
-    """Sends the artifact's files and starts its worker; the failure when its runtime does not load it."""
+    """Sends the artifact's files, has built there what must be, and starts its worker; the failure when one of these fails."""
     sending = shown_push(progress, lambda: session.sent_bytes) if progress is not None else None
     session.push(built.folder, built.artifact.files, sending)
+    if built.artifact.needs_device_build and not built.runner.options.get("simulate"):
+        failure = _build_there(session, key, built, progress)
+        if failure is not None:
+            return failure
     opened = session.open(key, built.planned.target.name, built.runner, built.artifact.files)
     return opened if isinstance(opened, RunFailure) else None
+
+
+def _build_there(session: AgentSession, key: str, built: Built, progress: WithinStep | None) -> RunFailure | None:
+    """Lets the device build what the artifact needs there; what it says meanwhile is shown."""
+
+    def told(done: int, total: int, text: str) -> None:  # noqa: ARG001 - how far a build is, nobody can say
+        if progress is not None:
+            progress.within(text)
+
+    return session.prepare(key, built.planned.target.name, built.runner, built.artifact.files, told)
 
 
 def _as_the_device_computes(built: Built) -> Built:

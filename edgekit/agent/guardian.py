@@ -21,6 +21,7 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple, Union
 from .become import checked_prefix
 from .bench import Bench, Plan
 from .blobs import BlobStore
+from .built import PREFIX, BuiltStore, build_key, runner_sha256
 from .energy import EnergyPlan, EnergyRun
 from .errors import AgentError, RunError, Stop
 from .files import SessionFolder, check_relpath, check_sha256, guest_home
@@ -279,31 +280,51 @@ class Guardian:
 
     def _place(self, fields: Dict[str, Any], folder_name: str) -> Dict[str, str]:
         blobs, folder = self._files()
+        if any(str(name).startswith(PREFIX) for name in fields["files"]):
+            raise AgentError(
+                "integrity", "an artifact may not hold files under %s: what is built here never comes from elsewhere" % PREFIX
+            )
         return folder.lay_out(folder_name, dict(fields["files"]), blobs)
 
     def _prepare(self, frame: Frame) -> Tuple[Dict[str, Any], bytes]:
-        """Let the runner build what must be built on this device; ``open`` of the same key then finds those files as well."""
+        """Let the runner build what must be built on this device, unless it has been; ``open`` of the same key finds it as well."""
         self._need_lease()
         fields = frame.fields
-        key = str(fields["key"])
+        key, options = str(fields["key"]), dict(fields["options"])
         start = self._starter(fields)
         name = "prepare-%d" % len(self._prepared)
         placed = self._place(fields, name)
-        workdir = os.path.join(self._files()[1].path, name + "-out")
-        os.mkdir(workdir, 0o700)
+        store, folder = BuiltStore(guest_home()), os.path.join(self._files()[1].path, name + "-out")
         worker = start()
         try:
-            request = {"files": placed, "options": dict(fields["options"]), "workdir": workdir}
-            reply = worker.call(
-                "prepare", request, timeout_s=float(fields["timeout_s"]),
-                on_progress=lambda event: self._emit("progress", {"step": "prepare", "key": key, **event.fields}),
-            )  # fmt: skip
+            timeout_s = float(fields["timeout_s"])
+            asked = worker.call("fingerprint", {}, timeout_s=timeout_s).fields
+            if not asked["supported"]:
+                raise AgentError("unsupported", "not supported by this runner")
+            code = runner_sha256(self._zipapp, str(fields["target"]))
+            build = build_key(str(fields["target"]), dict(fields["files"]), options, asked["fingerprint"], code)
+            found = store.lay_out(build, folder)
+            was_there = found is not None
+            if found is None:
+                kept_folder = store.kept_folder(str(fields["target"]), asked["fingerprint"])
+                part = store.begin(build)
+                try:
+                    worker.call(
+                        "prepare",
+                        {"files": placed, "options": {**options, "kept_folder": kept_folder}, "workdir": part},
+                        timeout_s=timeout_s,
+                        on_progress=lambda event: self._emit("progress", {"step": "prepare", "key": key, **event.fields}),
+                    )
+                    store.keep(build, part)
+                finally:
+                    store.abandon(part)
+                found = store.lay_out(build, folder)
         finally:
             worker.kill()
-        if not reply.fields["supported"]:
-            raise AgentError("unsupported", "not supported by this runner")
-        self._prepared[key] = {name: os.path.join(workdir, name) for name in sorted(os.listdir(workdir))}
-        return {"files": sorted(self._prepared[key])}, b""
+        if found is None:
+            raise AgentError("integrity", "what was built has changed on the disk before it was used")
+        self._prepared[key] = found
+        return {"files": sorted(found), "was_there": was_there}, b""
 
     def _open(self, frame: Frame) -> Tuple[Dict[str, Any], bytes]:
         fields = frame.fields

@@ -419,9 +419,10 @@ class AgentSession:
         measured = fields["measured"][key]
         requested = self._opened[key].requested
         effective: dict[str, Any] = {**clean_json(measured.get("effective") or {}), "cpus": clean_json(fields.get("cpus") or [])}
+        effective |= clean_json(measured.get("details") or {})
         warm_up = measured["warm_up"]
         return Measurement(
-            loop=LOOP,
+            loop=clean(measured.get("loop") or LOOP, 40),
             rounds=tuple(rounds),
             warm_up=WarmUp(n=int(warm_up["n"]), elapsed_s=float(warm_up["elapsed_s"]), steady=bool(warm_up["steady"])),
             load_s=float(measured["load_s"]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
+import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,7 +132,12 @@ def load_entry(runner: Runner) -> Any:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    beside = sorted({str(each.parent) for each in runner.code})  # as on the device, where they lie in one folder
+    sys.path[:0] = beside
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        del sys.path[: len(beside)]
     return module
 
 
