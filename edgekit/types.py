@@ -106,6 +106,24 @@ class PowerSensor:
 
 
 @dataclass(frozen=True)
+class Jetson:
+    """What an NVIDIA Jetson says of itself; ``None`` is what it does not tell, and ``reasons`` says why.
+
+    ``l4t``: the release of Jetson Linux, ``jetpack``: the JetPack that brings it. ``power_mode``: nvpmodel's, by name;
+    ``power_modes``: those that can be set. ``gpu_clock_hz``: the lowest and highest that the GPU may have now; ``clocks_locked``:
+    they are the same.
+    """
+
+    l4t: str | None
+    jetpack: str | None
+    power_mode: str | None
+    power_modes: tuple[str, ...] = ()
+    gpu_clock_hz: tuple[float, float] | None = None
+    clocks_locked: bool | None = None
+    reasons: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class DeviceFacts:
     """What the agent's probe read on the device.
 
@@ -119,6 +137,7 @@ class DeviceFacts:
         policies: groups of cores and their governors; empty on virtual machines and where the kernel has none.
         power_reason: why ``power_sensors`` is empty.
         stand_in: the device says that it stands in for another one, so its times are not that one's.
+        jetson: of NVIDIA's Jetson boards only.
     """
 
     kind: DeviceKind
@@ -145,6 +164,7 @@ class DeviceFacts:
     power_sensors: tuple[PowerSensor, ...] = ()
     power_reason: str = ""
     stand_in: bool = False
+    jetson: Jetson | None = None
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,7 @@ class Guardian:
         self._finished = threading.Event()
         self._lease = Lease()
         self._governor: Optional[Governor] = None
+        self._become: List[str] = []
         self._host_silence_s: Optional[float] = None
         self._answering = False
         self._slots: Dict[str, Slot] = {}
@@ -197,7 +198,8 @@ class Guardian:
             raise AgentError("protocol", "hello must carry the nonce of the banner")
         silence_s = frame.fields.get("silence_s")
         self._host_silence_s = None if silence_s is None else float(silence_s)
-        self._governor = Governor(guest_home(), self._nonce, checked_prefix(frame.fields.get("become", [])))
+        self._become = checked_prefix(frame.fields.get("become", []))
+        self._governor = Governor(guest_home(), self._nonce, self._become)
         said = {"protocol": PROTOCOL, "pid": os.getpid(), "python": platform.python_version(), "zipapp": self._zipapp}
         return {**said, "repaired": self._repair()}, b""
 
@@ -223,7 +225,7 @@ class Guardian:
         return said
 
     def _probe(self, _: Frame) -> Tuple[Dict[str, Any], bytes]:
-        return {"facts": probe()}, b""
+        return {"facts": probe(self._become)}, b""
 
     def _files(self) -> Tuple[BlobStore, SessionFolder]:
         if self._storage is None:
