@@ -75,6 +75,7 @@ class Judge:
         self._progress = progress
         self._open_on_device: set[str] = set()
         self._judged_there: set[str] = set()
+        self._simulated: set[str] = set()
 
     @property
     def is_remote(self) -> bool:
@@ -100,14 +101,19 @@ class Judge:
         """Whether ``key``'s outputs come from a device that is not this machine."""
         return key in self._judged_there
 
-    def judged_on(self, key: str) -> Literal["host", "device"]:
+    def judged_on(self, key: str) -> Literal["host", "device", "simulation"]:
         """For the report. On one machine both are the same, and it is called what the user called it."""
+        if key in self._simulated:
+            return "simulation"
         return "device" if key in self._judged_there or (not self.is_remote and self._on_device) else "host"
 
     def open_worker(self, key: str, built: Built) -> RunFailure | None:
         """Opens a candidate where it will be judged. What this machine cannot load, the device is asked for: its word counts."""
         if self.is_remote and (self._on_device or built.artifact.needs_device_build):
             return self.judge_on_device(key, built)
+        if built.artifact.needs_device_build and built.planned.site.device is None:  # no device at hand to build on
+            self._simulated.add(key)
+            return start_worker(self.host, key, _as_the_device_computes(built))
         failure = start_worker(self.host, key, _as_the_device_computes(built) if self.is_remote else built)
         return self.judge_on_device(key, built) if failure is not None and self.is_remote else failure
 

@@ -161,6 +161,15 @@ class Checking(Protocol):
         ...
 
 
+@runtime_checkable
+class Attesting(Protocol):
+    """What a target may offer besides: evidence about a finished artifact that is too slow to gather for everything that is tried."""
+
+    def attest(self, folder: Path, artifact: Artifact, site: Site) -> Mapping[str, JSON]:
+        """What joins the provenance of an artifact that is handed over; its files lie in ``folder``. Says so where it has none."""
+        ...
+
+
 #: Formats that become ONNX when they are loaded: every target builds from that.
 ONNX_FORMATS = ("onnx", "pt2")
 

@@ -495,6 +495,7 @@ class DeviceDifference:
 class CandidateReport:
     """One row of the verdict. ``accepted``: it holds every gate; ``reason``: why it is refused, or right but not taken.
 
+    ``quality_measured_on``: "simulation" is this machine in the place of a device that is not at hand, by the rules of its formats.
     ``explanation``: of a refused one, what broke (the operators with most of the error, slices) and what it would have gained.
     ``device_difference``: None where the host and the device are one machine, or the host cannot run it.
     """
@@ -508,7 +509,7 @@ class CandidateReport:
     candidate: Candidate
     fidelity: Fidelity | None = None
     agreement: Agreement | None = None
-    quality_measured_on: Literal["host", "device"] | None = None
+    quality_measured_on: Literal["host", "device", "simulation"] | None = None
     device_difference: DeviceDifference | None = None
     latency_s: Latency | None = None
     latency_reason: str = ""

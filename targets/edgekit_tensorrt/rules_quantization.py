@@ -16,12 +16,11 @@ from edgekit.targets import RuleFinding
 from .findings import error, warning
 from .graph_view import MOVES, GraphView, attributes
 from .limits import Limits
+from .pairs import PAIR, WEIGHTED, integer_of, is_bias, is_dequantized, output_axis, source, weight_pair, weight_source
 
 Rule = Callable[[GraphView, onnx.NodeProto, Limits], Iterator[RuleFinding]]
 
 _T = onnx.TensorProto
-PAIR = ("QuantizeLinear", "DequantizeLinear")
-WEIGHTED = ("Conv", "ConvTranspose", "MatMul", "Gemm")
 #: Below, a number has lost digits, and kernels flush it to zero.
 _LEAST_NORMAL = {np.dtype(np.float32): float(np.finfo(np.float32).tiny), np.dtype(np.float16): float(np.finfo(np.float16).tiny)}
 _HAVE_KERNELS = {_T.INT8, _T.INT4, _T.FLOAT8E4M3FN, _T.FLOAT8E5M2, 23}  # 23: FLOAT4E2M1, which not every onnx names
@@ -55,7 +54,7 @@ def quantized_type(view: GraphView, node: onnx.NodeProto, limits: Limits) -> Ite
     """Which integers. uint8 is taken for int8, silently."""
     is_dq = node.op_type == "DequantizeLinear"
     kind = view.type_of(node.input[0] if is_dq else node.output[0])
-    if kind is None or (kind == _T.INT32 and _is_bias(view, node)):
+    if kind is None or (kind == _T.INT32 and is_bias(view, node)):
         return
     name = _T.DataType.Name(kind).lower()
     if kind == _T.UINT8:
@@ -65,7 +64,7 @@ def quantized_type(view: GraphView, node: onnx.NodeProto, limits: Limits) -> Ite
             yield error("uint8", node, "TensorRT takes uint8 for int8: what is above 127 steps is cut off", "quantize to int8 around 0")
     elif kind not in _HAVE_KERNELS:
         yield error("type", node, f"TensorRT has no kernels for {name}", "quantize to int8")
-    elif kind == _T.INT4 and not view.is_constant(_source(view, node)):
+    elif kind == _T.INT4 and not view.is_constant(source(view, node)):
         yield error("type", node, "int4 is for weights alone, and this is an activation", "quantize it to int8")
 
 
@@ -104,7 +103,7 @@ def scale_shape(view: GraphView, node: onnx.NodeProto, limits: Limits) -> Iterat
 def activation_per_channel(view: GraphView, node: onnx.NodeProto, limits: Limits) -> Iterator[RuleFinding]:
     """The parser takes it; integer kernels have one scale for all they read."""
     values = view.constant(node.input[1])
-    if values is not None and values.size > 1 and not view.is_constant(_source(view, node)):
+    if values is not None and values.size > 1 and not view.is_constant(source(view, node)):
         yield error("activation-per-channel", node, "an activation has one scale a channel", "one scale a tensor for activations")
 
 
@@ -123,7 +122,7 @@ def weight_axis(view: GraphView, node: onnx.NodeProto, limits: Limits) -> Iterat
     """Scales of a weight along anything but its output channels are taken by the parser; integer kernels have no place for them."""
     if node.op_type not in WEIGHTED or len(node.input) < 2:
         return
-    found = _weight_pair(view, node.input[1])
+    found = weight_pair(view, node.input[1])
     if found is None:
         return
     pair, perm = found
@@ -132,7 +131,7 @@ def weight_axis(view: GraphView, node: onnx.NodeProto, limits: Limits) -> Iterat
         return
     axis = int(attributes(pair).get("axis", 1)) % len(shape)  # type: ignore[call-overload]
     seen = axis if perm is None else perm.index(axis)
-    wanted = _output_axis(node, len(shape))
+    wanted = output_axis(node, len(shape))
     if seen != wanted and values.ndim <= 1:
         yield error("weight-axis", node, f"its weight's scales are along axis {seen}, not {wanted}", "one scale an output channel")
 
@@ -140,9 +139,9 @@ def weight_axis(view: GraphView, node: onnx.NodeProto, limits: Limits) -> Iterat
 def partly_quantized(view: GraphView, node: onnx.NodeProto, limits: Limits) -> Iterator[RuleFinding]:
     if node.op_type not in WEIGHTED or len(node.input) < 2:
         return
-    activation, weight = _is_dequantized(view, node.input[0]), _is_dequantized(view, node.input[1])
-    if weight and not activation and view.is_constant(_weight_source(view, node.input[1])):
-        if _integer_of(view, node.input[1]) == _T.INT8:
+    activation, weight = is_dequantized(view, node.input[0]), is_dequantized(view, node.input[1])
+    if weight and not activation and view.is_constant(weight_source(view, node.input[1])):
+        if integer_of(view, node.input[1]) == _T.INT8:
             yield error(
                 "partly-quantized", node, "its weight is int8 and its activation is not", "quantize the activation too, or neither"
             )
@@ -151,9 +150,9 @@ def partly_quantized(view: GraphView, node: onnx.NodeProto, limits: Limits) -> I
 
 
 def bias(view: GraphView, node: onnx.NodeProto, limits: Limits) -> Iterator[RuleFinding]:
-    if node.op_type not in ("Conv", "ConvTranspose", "Gemm") or len(node.input) < 3 or not _is_dequantized(view, node.input[2]):
+    if node.op_type not in ("Conv", "ConvTranspose", "Gemm") or len(node.input) < 3 or not is_dequantized(view, node.input[2]):
         return
-    if _integer_of(view, node.input[2]) == _T.INT32:
+    if integer_of(view, node.input[2]) == _T.INT32:
         yield error("int32-bias", node, "its bias is stored in int32", "leave the bias in float: TensorRT quantizes it itself")
     else:
         yield error("bias", node, "its bias is rounded", "leave the bias in float: TensorRT takes only a stored one")
@@ -166,10 +165,10 @@ def residual(view: GraphView, node: onnx.NodeProto, limits: Limits) -> Iterator[
     for main, other in (tuple(node.input), tuple(node.input)[::-1]):
         maker = view.makers.get(main)
         quantizer = view.makers.get(maker.input[0]) if maker is not None and maker.op_type == "DequantizeLinear" else None
-        if quantizer is None or quantizer.op_type != "QuantizeLinear" or not _is_dequantized(view, other):
+        if quantizer is None or quantizer.op_type != "QuantizeLinear" or not is_dequantized(view, other):
             continue
-        source = view.makers.get(quantizer.input[0])
-        if source is not None and source.op_type in ("Conv", "ConvTranspose") and len(view.readers[source.output[0]]) == 1:
+        origin = view.makers.get(quantizer.input[0])
+        if origin is not None and origin.op_type in ("Conv", "ConvTranspose") and len(view.readers[origin.output[0]]) == 1:
             yield warning("residual", node, "its main branch is rounded, so it cannot be fused", "quantize the shortcut alone")
             return
 
@@ -182,68 +181,3 @@ OTHER_RULES: tuple[Rule, ...] = (weight_axis, partly_quantized, bias, residual)
 
 def rules_of(node: onnx.NodeProto) -> tuple[Rule, ...]:
     return PAIR_RULES if node.op_type in PAIR else OTHER_RULES
-
-
-# ---------------------------------------------------------------- looking around
-def _source(view: GraphView, node: onnx.NodeProto) -> str:
-    """What is quantized, in front of the pair that ``node`` belongs to."""
-    if node.op_type == "QuantizeLinear":
-        return str(node.input[0])
-    maker = view.makers.get(node.input[0])
-    while maker is not None and maker.op_type in MOVES:
-        maker = view.makers.get(maker.input[0])
-    return str(maker.input[0]) if maker is not None and maker.op_type == "QuantizeLinear" else str(node.input[0])
-
-
-def _through_moves(view: GraphView, name: str) -> onnx.NodeProto | None:
-    """What makes ``name``, behind operators that only move values and casts."""
-    maker = view.makers.get(name)
-    while maker is not None and maker.op_type in MOVES | {"Cast"}:
-        maker = view.makers.get(maker.input[0])
-    return maker
-
-
-def _is_dequantized(view: GraphView, name: str) -> bool:
-    maker = _through_moves(view, name)
-    return maker is not None and maker.op_type == "DequantizeLinear"
-
-
-def _integer_of(view: GraphView, name: str) -> int | None:
-    maker = _through_moves(view, name)
-    return None if maker is None else view.type_of(maker.input[0])
-
-
-def _weight_source(view: GraphView, name: str) -> str:
-    maker = _through_moves(view, name)
-    return name if maker is None else _source(view, maker)
-
-
-def _is_bias(view: GraphView, node: onnx.NodeProto) -> bool:
-    return any(
-        reader.op_type in ("Conv", "ConvTranspose", "Gemm") and len(reader.input) > 2 and reader.input[2] == node.output[0]
-        for reader in view.readers[node.output[0]]
-    )
-
-
-def _weight_pair(view: GraphView, name: str) -> tuple[onnx.NodeProto, list[int] | None] | None:
-    """The DequantizeLinear of a stored weight, and the permutation behind it, if there is one."""
-    maker, perm = view.makers.get(name), None
-    if maker is not None and maker.op_type == "Cast":
-        maker = view.makers.get(maker.input[0])
-    if maker is not None and maker.op_type == "Transpose":
-        shape = view.shape_of(maker.input[0])
-        perm = attributes(maker).get("perm") or (None if shape is None else list(range(len(shape)))[::-1])
-        maker = view.makers.get(maker.input[0])
-        if perm is None:
-            return None
-    if maker is None or maker.op_type != "DequantizeLinear" or not view.is_constant(_source(view, maker)):
-        return None
-    return maker, perm  # type: ignore[return-value]
-
-
-def _output_axis(node: onnx.NodeProto, rank: int) -> int:
-    if node.op_type == "Conv":
-        return 0
-    if node.op_type == "ConvTranspose":
-        return 1
-    return 0 if node.op_type == "Gemm" and attributes(node).get("transB") else rank - 1
