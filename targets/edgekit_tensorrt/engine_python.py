@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, Callable, Sequence
 import numpy as np
 
 if TYPE_CHECKING:
-    from edgekit_tensorrt import engine_trtexec, trtexec_flags
+    from edgekit_tensorrt import engine_trtexec, trtexec_flags, trtexec_run
 else:  # beside this file on the device
     import engine_trtexec
     import trtexec_flags
+    import trtexec_run
 
 CUDA_LIBRARIES = ("libcudart.so", "libcudart.so.13", "libcudart.so.12", "libcudart.so.11.0", "libcudart.so.10.2")
 HOST_TO_DEVICE = 1
@@ -131,7 +132,10 @@ def build(trt: Any, model: str, plan: str, options: dict[str, Any], memory_pool_
     emit("building the engine: this may take many minutes")
     serialized = builder.build_serialized_network(network, config)
     if serialized is None:
-        raise RuntimeError("TensorRT's builder gave no engine: %s" % ("; ".join(logger.errors[:3]) or "it says nothing"))
+        said = "; ".join(logger.errors[:3]) or "it says nothing"
+        if trtexec_run.NO_MEMORY.search(said):
+            raise MemoryError("TensorRT's builder ran out of memory: %s; end other programs that use the GPU, or add swap" % said)
+        raise RuntimeError("TensorRT's builder gave no engine: %s" % said)
     with open(plan, "wb") as stream:
         stream.write(memoryview(serialized))
     if cache is not None and timing_cache is not None:

@@ -30,7 +30,7 @@ HELP_TIMEOUT_S = 120.0
 _MAX_LINE_BYTES = 1 << 16
 _KEPT_LINES = 4000
 _PR_SET_PDEATHSIG = 1
-_NO_MEMORY = re.compile(
+NO_MEMORY = re.compile(
     r"out of memory|outofmemory|std::bad_alloc|insufficient memory|cannot allocate memory|Cuda failure: 2\b", re.IGNORECASE
 )
 _NO_GPU = re.compile(
@@ -158,7 +158,7 @@ def failure(finished: Finished, doing: str) -> Exception:
         return RuntimeError(
             "trtexec was killed while it was %s (signal 9): by somebody, or for lack of memory; see dmesg, and try again" % doing
         )
-    if _NO_MEMORY.search(text):
+    if NO_MEMORY.search(text):
         return MemoryError(
             "trtexec ran out of memory while it was %s: %s; end other programs that use the GPU, or add swap" % (doing, said)
         )

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 _PROGRAM = Path(__file__).with_name("stand_in_trtexec.py")
+_PACKAGES = Path(__file__).with_name("stand_in_packages")
 _ARM = "processor\t: 0\nFeatures\t: fp asimd asimdhp asimddp\nCPU implementer\t: 0x41\nCPU part\t: 0xd42\n"
 
 
@@ -83,6 +84,7 @@ class StandIn:
         tensorrt: its version; that of the release unless said.
         behaviour: of its programs: killed, out_of_memory, no_gpu (bool), build_s, compute_ms, refused_operators, needs_reboot.
         trtexec: whether there is one.
+        package: whether TensorRT's Python package is there, with CUDA's runtime library.
     """
 
     root: Path
@@ -90,6 +92,7 @@ class StandIn:
     tensorrt: str | None = None
     behaviour: dict[str, Any] = field(default_factory=dict)
     trtexec: bool = True
+    package: bool = False
     readable_sensors: bool = True
 
     def __post_init__(self) -> None:
@@ -123,7 +126,10 @@ class StandIn:
     @property
     def environment(self) -> dict[str, str]:
         """Of the agent."""
-        return {"EDGEKIT_STAND_IN": str(self.root), "EDGEKIT_METER_ROOT": str(self.root)}
+        found = {"EDGEKIT_STAND_IN": str(self.root), "EDGEKIT_METER_ROOT": str(self.root)}
+        if self.package:
+            found |= {"PYTHONPATH": str(_PACKAGES), "STAND_IN_CONFIG": str(self.root / "stand-in.json")}
+        return found
 
     @property
     def become(self) -> tuple[str, ...]:
