@@ -63,8 +63,12 @@ def content_of(model: Model) -> Content:
 
 @functools.lru_cache(maxsize=8)
 def objections(model: Model, limits: Limits) -> tuple[RuleFinding, ...]:
-    """What the TensorRT of ``limits`` has against ``model`` as it would be built unchanged: errors only."""
+    """What the TensorRT of ``limits`` has against ``model`` as it would be built unchanged: errors only.
+
+    Raises:
+        ModelError: it does not read the model's opset.
+    """
     from .lint import errors, lint
     from .unchanged import unchanged
 
-    return tuple(errors(lint(unchanged(model)[0], limits)))
+    return tuple(errors(lint(unchanged(model, limits)[0], limits)))

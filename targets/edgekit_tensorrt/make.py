@@ -46,19 +46,21 @@ def make(model: Model, candidate: Candidate, data: BuildData | None, limits: Lim
     from edgekit.frontends import onnx_frontend
     from edgekit.quantize import graphs
 
+    from .opsets import fit
     from .unchanged import unchanged
 
     scheme, slug = candidate.scheme, candidate.scheme.slug
     if candidate.keep_float:
         graphs.require_known(onnx_frontend.read_raised(model).graph, candidate.keep_float)
     if isinstance(scheme, (AsIs, Float32)):
-        return Made(*_unchanged(unchanged(model)))
+        return Made(*_unchanged(unchanged(model, limits)))
     if model.quantized:
-        made = Made(*_unchanged(unchanged(model)))
+        made = Made(*_unchanged(unchanged(model, limits)))
     else:
         made = Made(onnx_frontend.read_raised(model))
         for node in made.proto.graph.node:
             node.name = graphs.node_id(node)
+        fit(made.proto, limits)
     if slug in ("int8", "int8+fp16") and not model.quantized:
         _quantize(made, model, candidate, data, limits)
     if isinstance(scheme, Float16) or slug == "int8+fp16":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edgekit.errors import ModelError
 from edgekit.schemes import AsIs, BFloat16, Float16, Float32, Int8Dynamic, Int8Static, Vendor, WeightOnly
 from edgekit.types import Candidate, Reject, Site
 
@@ -36,7 +37,10 @@ def reject(model: Model, candidate: Candidate, site: Site) -> Reject | None:
         return Reject(what, f"TensorRT does not compute {model.quantized}", "give the float model it was made from")
     if model.quantized and not isinstance(scheme, AsIs) and scheme != Vendor(MIXED):
         return Reject(what, "the model has Q/DQ of its own, which is kept as it is", f"as-is, or {MIXED}")
-    against = objections(model, limits(site))
+    try:
+        against = objections(model, limits(site))
+    except ModelError as problem:
+        return Reject(what, f"{problem.what}: {problem.why}", problem.hint)
     if against:
         more = f" (and {len(against) - 1} more: edgekit check)" if len(against) > 1 else ""
         return Reject(what, f"{against[0]}{more}", against[0].fix)

@@ -85,7 +85,6 @@ class TensorRTTarget:
         from edgekit.frontends.graph import opset_of
 
         from .make import make
-        from .opsets import lower
         from .shapes import plain_names, profile
 
         tools = _tools()
@@ -95,8 +94,6 @@ class TensorRTTarget:
         found = limits(site)
         made = make(model, candidate, data, found)
         _require_change(candidate, made)
-        if found.release is not None:
-            lower(made.proto, found.max_opset)
         made.proto.ir_version = min(made.proto.ir_version, found.max_ir if found.release else 10)
         inputs, outputs = plain_names(made.proto, model.inputs), plain_names(made.proto, model.outputs)
         warnings = _require_legal(made.proto, site)
