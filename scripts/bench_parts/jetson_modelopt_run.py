@@ -2,8 +2,8 @@
 
     jetson_modelopt_run.py MODEL CALIBRATION OUT METHOD PRECISION
 
-MODEL and OUT are .onnx files of the working directory; CALIBRATION is an .npz with members ``number/input``, one feed a number. METHOD is
-``entropy`` (its default) or ``max``; PRECISION is that of what stays float, ``fp32`` or ``fp16`` (its default).
+MODEL and OUT are .onnx files of the working directory; CALIBRATION is an .npz with members ``number/input``, one feed a number.
+METHOD is ``entropy`` (its default) or ``max``; PRECISION is that of what stays float, ``fp32`` or ``fp16`` (its default).
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ FOLDER = ROOT / "docs" / "schemas"
 NAMES = (
     "deploy", "error", "bundle", "inspect", "profile", "fleet",
     "devices", "device", "device-add", "device-remove", "device-doctor", "device-setup", "probe",
-    "toolchains", "toolchain", "toolchain-remove",
+    "toolchains", "toolchain", "toolchain-remove", "on-device",
 )  # fmt: skip
 SCHEMAS = {name: json.loads((FOLDER / f"edgekit.{name}-1.json").read_text()) for name in NAMES}
 REGISTRY: Registry[Any] = Registry().with_resources((schema["$id"], Resource.from_contents(schema)) for schema in SCHEMAS.values())
