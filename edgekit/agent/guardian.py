@@ -21,16 +21,18 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple, Union
 from .become import checked_prefix
 from .bench import Bench, Plan
 from .blobs import BlobStore
+from .board import facts_root
 from .built import PREFIX, BuiltStore, build_key, runner_sha256
 from .energy import EnergyPlan, EnergyRun
 from .errors import AgentError, RunError, Stop
 from .files import SessionFolder, check_relpath, check_sha256, guest_home
 from .frames import PROTOCOL, Frame, FrameError, FrameReader, encode_header
-from .governor import Governor, Refusal
+from .governor import Refusal
 from .install import install, install_root, rollback
 from .lease import Lease
 from .memory import available_bytes
 from .meters import MeterError, discover, meter_root
+from .power_mode import Controls
 from .probe import probe
 from .slots import RESIDENT_FRACTION, Slot
 from .stdio import idle, write_all
@@ -63,7 +65,7 @@ class Guardian:
         self._stop_fd, self._stop_writer = os.pipe()
         self._finished = threading.Event()
         self._lease = Lease()
-        self._governor: Optional[Governor] = None
+        self._governor: Optional[Controls] = None
         self._become: List[str] = []
         self._host_silence_s: Optional[float] = None
         self._answering = False
@@ -178,6 +180,7 @@ class Guardian:
             "hello": self._hello, "probe": self._probe, "need": self._need, "put": self._put, "lease": self._take_lease,
             "prepare": self._prepare, "open": self._open, "infer": self._infer, "bench": self._bench, "close": self._close,
             "meters": self._meters, "energy": self._energy, "sustain": self._sustain, "governor": self._set_governor,
+            "power-mode": self._set_power_mode,
             "install": self._install, "rollback": self._rollback, "bye": self._bye,
         }  # fmt: skip
         try:
@@ -199,7 +202,7 @@ class Guardian:
         silence_s = frame.fields.get("silence_s")
         self._host_silence_s = None if silence_s is None else float(silence_s)
         self._become = checked_prefix(frame.fields.get("become", []))
-        self._governor = Governor(guest_home(), self._nonce, self._become)
+        self._governor = Controls(guest_home(), self._nonce, self._become, facts_root())
         said = {"protocol": PROTOCOL, "pid": os.getpid(), "python": platform.python_version(), "zipapp": self._zipapp}
         return {**said, "repaired": self._repair()}, b""
 
@@ -407,6 +410,16 @@ class Guardian:
             return {"problems": self._governor.restore()}, b""
         try:
             return {"before": self._governor.set(str(name))}, b""
+        except Refusal as refusal:
+            return {"refused": refusal.to_json()}, b""
+
+    def _set_power_mode(self, frame: Frame) -> Tuple[Dict[str, Any], bytes]:
+        """Set the power mode until the lease is released, whichever way that happens."""
+        self._need_lease()
+        if self._governor is None:
+            raise AgentError("protocol", "say hello first")
+        try:
+            return self._governor.set_power_mode(str(frame.fields["name"])), b""
         except Refusal as refusal:
             return {"refused": refusal.to_json()}, b""
 
