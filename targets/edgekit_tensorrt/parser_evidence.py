@@ -57,8 +57,8 @@ def version() -> str | None:
 
 
 def nearest(capability: Version | None) -> str:
-    """The one it builds for that is next below the device's; the lowest for older ones."""
-    wanted = capability or ASSUMED
+    """The one it builds for that is next below the device's; the lowest for older ones. Thor (11.0) is of the family of 12.0."""
+    wanted = max(capability, (12, 0)) if capability is not None and capability[0] > 9 else capability or ASSUMED
     return _BUILDS_FOR[max((each for each in _BUILDS_FOR if each <= wanted), default=min(_BUILDS_FOR))]
 
 
