@@ -129,8 +129,8 @@ class RuleFinding:
 
     Attributes:
         rule: the rule's id; docs of the target list them.
-        severity: "error": the runtime refuses it, or computes something else than the file says; "warning": it is right but slower, or
-            depends on something that is not known here.
+        severity: "error": the runtime refuses it, or computes something else than the file says; "warning": it is right but
+        slower, or depends on something that is not known here.
         node: NodeId of the node in the file as it is; empty where the file as a whole is meant.
         operator: the node's type.
         what: what is the matter, in a sentence. ``fix``: what to do about it.
@@ -163,7 +163,8 @@ class Checking(Protocol):
 
 @runtime_checkable
 class Attesting(Protocol):
-    """What a target may offer besides: evidence about a finished artifact that is too slow to gather for everything that is tried."""
+    """What a target may offer besides: evidence about a finished artifact that is too slow to gather for everything that is
+    tried."""
 
     def attest(self, folder: Path, artifact: Artifact, site: Site) -> Mapping[str, JSON]:
         """What joins the provenance of an artifact that is handed over; its files lie in ``folder``. Says so where it has none."""

@@ -21,15 +21,17 @@ if TYPE_CHECKING:
     )
 )
 @click.argument("path", type=click.Path(path_type=Path))
-@click.option("--target", metavar="NAME", help="Check a model against the rules of this target's runtime: a plugin, a profile or its alias.")
+@click.option(
+    "--target", metavar="NAME", help="Check a model against the rules of this target's runtime: a plugin, a profile or its alias."
+)
 @common_options
 def check(path: Path, target: str | None, as_json: bool) -> None:
     """Verify the bundle PATH: every listed file is there with its size and hash, and nothing else is.
 
     A bundle without a signature proves that nothing was damaged, not who made it. The exit code is 8 when anything differs.
 
-    With --target, PATH is a model, and the rules of that target's runtime are checked on it, without building or sending anything: what
-    the runtime refuses, and what it would silently compute differently. The exit code is 4 when it would.
+    With --target, PATH is a model, and the rules of that target's runtime are checked on it, without building or sending
+    anything: what the runtime refuses, and what it would silently compute differently. The exit code is 4 when it would.
     """
     if target is not None:
         _check_model(path, target, as_json=as_json)

@@ -7,7 +7,6 @@ import importlib
 import importlib.util
 import json
 import sys
-import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,12 +137,12 @@ class Workbench:
 def load_entry(runner: Runner) -> Any:
     """The runner's entry module, loaded from its file."""
     path = next(path for path in runner.code if path.stem == runner.entry)
-    for beside in (each for each in runner.code if each != path and each.stem not in sys.modules):
-        sys.path.insert(0, str(beside.parent))  # files beside it are imported by their plain names, as on the device
+    for sibling in (each for each in runner.code if each != path and each.stem not in sys.modules):
+        sys.path.insert(0, str(sibling.parent))  # files beside it are imported by their plain names, as on the device
         try:
-            importlib.import_module(beside.stem)
+            importlib.import_module(sibling.stem)
         finally:
-            sys.path.remove(str(beside.parent))
+            sys.path.remove(str(sibling.parent))
     spec = importlib.util.spec_from_file_location(f"conformance_{path.parent.name}_{path.stem}", path)
     assert spec is not None
     assert spec.loader is not None

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import onnx
@@ -38,8 +39,20 @@ def complete(model: onnx.ModelProto) -> Counter[str]:
         what, count = step(model)
         if count:
             done[what] += count
+    _drop_dead_pairs(model.graph)
     graphs.drop_unused(model.graph)
     return done
+
+
+def _drop_dead_pairs(graph: onnx.GraphProto) -> None:
+    """Q/DQ that nothing reads any more."""
+    while True:
+        read = graphs.consumed_names(graph)
+        kept = [node for node in graph.node if node.op_type not in PAIR or read[node.output[0]]]
+        if len(kept) == len(graph.node):
+            return
+        del graph.node[:]
+        graph.node.extend(kept)
 
 
 def _signed(model: onnx.ModelProto) -> tuple[str, int]:
@@ -86,7 +99,9 @@ def _dead_scales(model: onnx.ModelProto) -> tuple[str, int]:
         if steps.size > 1:
             shape[_axis(node, values.ndim)] = -1
         stored.CopyFrom(numpy_helper.from_array(np.where(dead.reshape(shape), 0, values).astype(values.dtype), stored.name))
-        scale.CopyFrom(numpy_helper.from_array(np.where(dead, max(float(steps.max()), 1e-3), steps).astype(steps.dtype), scale.name))
+        scale.CopyFrom(
+            numpy_helper.from_array(np.where(dead, max(float(steps.max()), 1e-3), steps).astype(steps.dtype), scale.name)
+        )
         count += 1
     return "scales of 0 written as zeros", count
 
@@ -118,9 +133,9 @@ def _biases(model: onnx.ModelProto) -> tuple[str, int]:
 def _lone_weights(model: onnx.ModelProto) -> tuple[str, int]:
     view, count = GraphView(model), 0
     for node in model.graph.node:
-        if node.op_type in WEIGHTED and len(node.input) > 1 and not is_dequantized(view, node.input[0]):
-            if is_dequantized(view, node.input[1]):
-                count += _store(model, view, node, 1)
+        is_weighted = node.op_type in WEIGHTED and len(node.input) > 1
+        if is_weighted and not is_dequantized(view, node.input[0]) and is_dequantized(view, node.input[1]):
+            count += _store(model, view, node, 1)
     return "int8 weights of float activations stored as the floats they stand for", count
 
 
@@ -130,13 +145,12 @@ def _float_weights(model: onnx.ModelProto) -> tuple[str, int]:
     nodes: list[onnx.NodeProto] = []
     for node in model.graph.node:
         weight = view.stored.get(node.input[1]) if node.op_type in WEIGHTED and len(node.input) > 1 else None
-        if weight is not None and weight.data_type == onnx.TensorProto.FLOAT and len(weight.dims) > 1:
-            if is_dequantized(view, node.input[0]):
-                axis = output_axis(node, len(weight.dims))
-                if node.op_type == "ConvTranspose" and graphs.attribute(node, "group", 1) > 1:
-                    axis = None  # type: ignore[assignment] # one such axis a group
-                nodes += _pair(model, fresh, node, numpy_helper.to_array(weight), axis)
-                count += 1
+        is_float = weight is not None and weight.data_type == onnx.TensorProto.FLOAT and len(weight.dims) > 1
+        if weight is not None and is_float and is_dequantized(view, node.input[0]):
+            grouped = node.op_type == "ConvTranspose" and graphs.attribute(node, "group", 1) > 1  # one such axis a group
+            axis = None if grouped else output_axis(node, len(weight.dims))
+            nodes += _pair(model, fresh, node, numpy_helper.to_array(weight), axis)
+            count += 1
         nodes.append(node)
     if count:
         del model.graph.node[:]
@@ -151,7 +165,7 @@ def _pair(
     name = node.input[1]
     scale, zero, stored, result = (fresh(f"{name}_{part}") for part in ("scale", "zero_point", "quantized", "dequantized"))
     model.graph.initializer.extend([numpy_helper.from_array(made.scale, scale), numpy_helper.from_array(made.zero_point, zero)])
-    along = {} if axis is None else {"axis": axis}
+    along: dict[str, Any] = {} if axis is None else {"axis": axis}
     node.input[1] = result
     return [
         helper.make_node("QuantizeLinear", [name, scale, zero], [stored], name=fresh(stored), **along),
@@ -195,4 +209,5 @@ def _store(model: onnx.ModelProto, view: GraphView, node: onnx.NodeProto, index:
 
 
 def _axis(node: onnx.NodeProto, rank: int) -> int:
-    return int(attributes(node).get("axis", 1)) % max(rank, 1)  # type: ignore[call-overload]
+    axis: int = int(attributes(node).get("axis", 1))  # type: ignore[call-overload]
+    return axis % max(rank, 1)

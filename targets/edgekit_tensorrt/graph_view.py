@@ -63,7 +63,7 @@ class GraphView:
         return maker.op_type == "Constant" or (maker.op_type in MOVES | {"Cast"} and self.is_constant(maker.input[0]))
 
     def constant(self, name: str) -> Array | None:
-        """The value of a stored tensor or of a ``Constant`` node; None for anything else, and for types that numpy does not have."""
+        """The value of a stored tensor or of a ``Constant`` node; None for anything else, and for types numpy does not have."""
         if name not in self._constants:
             self._constants[name] = self._read(name)
         return self._constants[name]
@@ -102,8 +102,8 @@ def captured(node: onnx.NodeProto) -> set[str]:
 
 
 def _typed(model: onnx.ModelProto) -> dict[str, onnx.ValueInfoProto]:
-    """Every tensor's shape and type. ``DequantizeLinear`` puts out the type of its scale, as it does in TensorRT for every opset; ONNX
-    says so from opset 19 on.
+    """Every tensor's shape and type. ``DequantizeLinear`` puts out the type of its scale, as it does in TensorRT for every
+    opset; ONNX says so from opset 19 on.
     """
     light, taken = without_weights(model, over_bytes=4096)
     for tensor in taken:

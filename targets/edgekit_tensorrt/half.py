@@ -1,7 +1,7 @@
 """float16 in the graph: casts where a strongly typed network needs them, and what is sensitive left in float32.
 
-Every tensor has up to two forms, one a type; the second is made by a ``Cast`` (or, of a stored one, by storing it twice) when something
-first asks for it. Inputs and outputs of the graph keep their type.
+Every tensor has up to two forms, one a type; the second is made by a ``Cast`` (or, of a stored one, by storing it twice) when
+something first asks for it. Inputs and outputs of the graph keep their type.
 """
 
 from __future__ import annotations
@@ -22,16 +22,61 @@ LARGEST = float(np.finfo(np.float16).max)
 LEAST_SCALE = float(np.finfo(np.float16).tiny)
 HALF_SCALES_SINCE = 19  # the opset in which Q/DQ take float16
 
-#: Sums and powers that leave float16's range or digits: normalizations (whole, or in the pieces that exporters write), exponentials.
+#: Sums and powers that leave float16's range or digits: normalizations (whole, or in the pieces that exporters write),
+#: exponentials.
 SENSITIVE = frozenset(
-    "LayerNormalization InstanceNormalization GroupNormalization RMSNormalization MeanVarianceNormalization LpNormalization "
-    "ReduceMean ReduceSum ReduceL1 ReduceL2 ReduceSumSquare ReduceLogSum ReduceLogSumExp ReduceProd Exp Log Pow Sqrt Reciprocal "
-    "LogSoftmax CumSum Range GridSample RoiAlign NonMaxSuppression RandomNormal RandomNormalLike RandomUniform RandomUniformLike "
-    "Einsum".split()
+    [
+        "LayerNormalization",
+        "InstanceNormalization",
+        "GroupNormalization",
+        "RMSNormalization",
+        "MeanVarianceNormalization",
+        "LpNormalization",
+        "ReduceMean",
+        "ReduceSum",
+        "ReduceL1",
+        "ReduceL2",
+        "ReduceSumSquare",
+        "ReduceLogSum",
+        "ReduceLogSumExp",
+        "ReduceProd",
+        "Exp",
+        "Log",
+        "Pow",
+        "Sqrt",
+        "Reciprocal",
+        "LogSoftmax",
+        "CumSum",
+        "Range",
+        "GridSample",
+        "RoiAlign",
+        "NonMaxSuppression",
+        "RandomNormal",
+        "RandomNormalLike",
+        "RandomUniform",
+        "RandomUniformLike",
+        "Einsum",
+    ]
 )
 #: They compute nothing: whichever type there is will do.
 _CARRIERS = frozenset(
-    "Reshape Flatten Squeeze Unsqueeze Transpose Identity Slice Split Concat Gather Expand Tile DepthToSpace SpaceToDepth MaxPool".split()
+    [
+        "Reshape",
+        "Flatten",
+        "Squeeze",
+        "Unsqueeze",
+        "Transpose",
+        "Identity",
+        "Slice",
+        "Split",
+        "Concat",
+        "Gather",
+        "Expand",
+        "Tile",
+        "DepthToSpace",
+        "SpaceToDepth",
+        "MaxPool",
+    ]
 )
 _ASKS_FOR_SHAPE = frozenset({"Shape", "Size"})
 _PAIR = ("QuantizeLinear", "DequantizeLinear")
@@ -94,7 +139,9 @@ class _Halver:
         if node.op_type in SENSITIVE | _ASKS_FOR_SHAPE | {"Cast", "Constant", "ConstantOfShape"}:
             return False
         if node.op_type == "Softmax" and not self.feeds_product(node):
-            return False  # the last one: a probability keeps its digits. In attention it is part of one kernel, which adds in float32
+            return (
+                False  # the last one: a probability keeps its digits. In attention it is part of one kernel, which adds in float32
+            )
         inputs, outputs = self.convertible(node)
         if not inputs and not outputs:
             return False
@@ -126,7 +173,10 @@ class _Halver:
             return [
                 index
                 for index, name in enumerate(names)
-                if name and listed and listed[min(index, len(listed) - 1)].type_str in open_types and self.view.type_of(name) == FLOAT
+                if name
+                and listed
+                and listed[min(index, len(listed) - 1)].type_str in open_types
+                and self.view.type_of(name) == FLOAT
             ]
 
         return positions(node.input, schema.inputs), positions(node.output, schema.outputs)

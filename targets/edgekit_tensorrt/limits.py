@@ -9,7 +9,8 @@ from edgekit.types import Site
 
 Version = tuple[int, int]
 
-#: Newest opset that the ONNX parser of a release (and of later ones, up to the next entry) documents, and the IR version of the onnx
+#: Newest opset that the ONNX parser of a release (and of later ones, up to the next entry) documents, and the IR version of
+#: the onnx
 #: that it was built with. From the operator tables and change logs in the repository onnx/onnx-tensorrt.
 READS: dict[Version, tuple[int, int]] = {(8, 0): (13, 7), (8, 5): (17, 8), (9, 0): (19, 9), (10, 0): (20, 10), (10, 15): (24, 11)}
 #: What every release from 8.5 on reads. JetPack 4 (TensorRT 8.0 to 8.2) ends at opset 13.
@@ -23,7 +24,8 @@ STORED_WEIGHTS_SINCE: Version = (10, 0)
 #: Compute capability of each board's GPU: NVIDIA, "CUDA GPUs" (developer.nvidia.com/cuda-gpus) and "CUDA legacy GPUs"; Thor's is
 #: 11.0 from CUDA 13 on.
 CAPABILITY: dict[str, Version] = {
-    "jetson-nano": (5, 3), "jetson-xavier-nx": (7, 2), "jetson-orin-nano": (8, 7), "jetson-agx-orin": (8, 7), "jetson-thor": (11, 0),
+    "jetson-nano": (5, 3), "jetson-xavier-nx": (7, 2), "jetson-orin-nano": (8, 7), "jetson-agx-orin": (8, 7),
+    "jetson-thor": (11, 0),
 }  # fmt: skip
 #: The last TensorRT that NVIDIA ships for boards that get no more: Jetson Nano ends with JetPack 4.6, Xavier with JetPack 5.
 LAST_RELEASE: dict[str, Version] = {"jetson-nano": (8, 2), "jetson-xavier-nx": (8, 5)}

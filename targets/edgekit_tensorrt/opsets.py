@@ -21,12 +21,50 @@ _ADDED: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 #: Operators whose later versions, from opset 13 to 20, only take more types, or have such attributes.
 _SAME = frozenset(
-    "Add Sub Mul Div Pow Relu CumSum Identity Where Greater Less GreaterOrEqual LessOrEqual Equal LeakyRelu PRelu If Loop Scan HardSwish "
-    "Constant ConstantOfShape Size QuantizeLinear DequantizeLinear IsInf IsNaN Mish".split()
+    [
+        "Add",
+        "Sub",
+        "Mul",
+        "Div",
+        "Pow",
+        "Relu",
+        "CumSum",
+        "Identity",
+        "Where",
+        "Greater",
+        "Less",
+        "GreaterOrEqual",
+        "LessOrEqual",
+        "Equal",
+        "LeakyRelu",
+        "PRelu",
+        "If",
+        "Loop",
+        "Scan",
+        "HardSwish",
+        "Constant",
+        "ConstantOfShape",
+        "Size",
+        "QuantizeLinear",
+        "DequantizeLinear",
+        "IsInf",
+        "IsNaN",
+        "Mish",
+    ]
 ) | set(_ADDED)
 #: Their axes were an attribute up to opset 17.
 _REDUCTIONS = frozenset(
-    "ReduceMean ReduceMax ReduceMin ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceProd ReduceSumSquare".split()
+    [
+        "ReduceMean",
+        "ReduceMax",
+        "ReduceMin",
+        "ReduceL1",
+        "ReduceL2",
+        "ReduceLogSum",
+        "ReduceLogSumExp",
+        "ReduceProd",
+        "ReduceSumSquare",
+    ]
 )
 _FIRST, _LAST = 13, 20  # what is known here
 

@@ -1,9 +1,10 @@
 """Where TensorRT's integer kernels want Q/DQ, as a table; and which operators are too narrow for them.
 
-TensorRT fuses what is in front of a ``QuantizeLinear`` into it and what is behind a ``DequantizeLinear`` with it, so every input of a
-convolution or product is quantized, with its weight, and no output: what an output is rounded to is decided by who reads it. Biases,
-normalizations and activation functions stay as they are and are fused. At a residual addition the shortcut alone is quantized, so that
-the addition becomes part of the convolution at the end of the other branch. Products of two activations stay in float.
+TensorRT fuses what is in front of a ``QuantizeLinear`` into it and what is behind a ``DequantizeLinear`` with it, so every input
+of a convolution or product is quantized, with its weight, and no output: what an output is rounded to is decided by who reads it.
+Biases,
+normalizations and activation functions stay as they are and are fused. At a residual addition the shortcut alone is quantized, so
+that the addition becomes part of the convolution at the end of the other branch. Products of two activations stay in float.
 
 Sources: NVIDIA TensorRT, "Working with Quantized Types" (recommendations on Q/DQ placement); which widths have kernels worth using:
 NVIDIA Model Optimizer, whose int8 recipe leaves the same out.

@@ -1,8 +1,9 @@
 """A process of its own that asks TensorRT-RTX whether it takes ONNX files: started by ``parser_evidence`` with this file's path.
 
-Standard input is one JSON document ``{"models": [{"path", "compute_capability", "shapes"}], "memory_bytes"}``; standard output gets one
-JSON line a model, as soon as it is known, so that a crash costs one answer only. Standard library and ``tensorrt_rtx``; no GPU and no
-driver: plans are built for a compute capability that is named, and dropped at once.
+Standard input is one JSON document ``{"models": [{"path", "compute_capability", "shapes"}], "memory_bytes"}``; standard output
+gets one
+JSON line a model, as soon as it is known, so that a crash costs one answer only. Standard library and ``tensorrt_rtx``; no GPU
+and no driver: plans are built for a compute capability that is named, and dropped at once.
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 Source: ``docs/operators.md`` and ``docs/Changelog.md`` of onnx/onnx-tensorrt, and the parser's own static checks.
 """
 
+# ruff: noqa: ARG001 - every rule has the same arguments
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
@@ -17,27 +19,66 @@ from .limits import Limits, Version, dotted
 
 #: Standard operators that no release has.
 ABSENT = frozenset(
-    "AffineGrid Bernoulli BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor Col2Im CenterCropPad Compress ConcatFromSequence "
-    "ConvInteger DFT Det DynamicQuantizeLinear ImageDecoder MatMulInteger MaxRoiPool MaxUnpool MelWeightMatrix Multinomial "
-    "NegativeLogLikelihoodLoss Optional OptionalGetElement OptionalHasElement QLinearConv QLinearMatMul RegexFullMatch SequenceAt "
-    "SequenceConstruct SequenceEmpty SequenceErase SequenceInsert SequenceLength SequenceMap SoftmaxCrossEntropyLoss SplitToSequence "
-    "StringConcat StringNormalizer StringSplit TfIdfVectorizer Unique".split()
+    [
+        "AffineGrid",
+        "Bernoulli",
+        "BitShift",
+        "BitwiseAnd",
+        "BitwiseNot",
+        "BitwiseOr",
+        "BitwiseXor",
+        "Col2Im",
+        "CenterCropPad",
+        "Compress",
+        "ConcatFromSequence",
+        "ConvInteger",
+        "DFT",
+        "Det",
+        "DynamicQuantizeLinear",
+        "ImageDecoder",
+        "MatMulInteger",
+        "MaxRoiPool",
+        "MaxUnpool",
+        "MelWeightMatrix",
+        "Multinomial",
+        "NegativeLogLikelihoodLoss",
+        "Optional",
+        "OptionalGetElement",
+        "OptionalHasElement",
+        "QLinearConv",
+        "QLinearMatMul",
+        "RegexFullMatch",
+        "SequenceAt",
+        "SequenceConstruct",
+        "SequenceEmpty",
+        "SequenceErase",
+        "SequenceInsert",
+        "SequenceLength",
+        "SequenceMap",
+        "SoftmaxCrossEntropyLoss",
+        "SplitToSequence",
+        "StringConcat",
+        "StringNormalizer",
+        "StringSplit",
+        "TfIdfVectorizer",
+        "Unique",
+    ]
 )
 #: Those that came with a release that boards in use do not all have.
 SINCE: dict[str, Version] = {
-    **dict.fromkeys("Einsum IsNaN GatherND Scatter ScatterElements ScatterND Sign Round".split(), (8, 2)),
-    **dict.fromkeys("Shrink Xor".split(), (8, 4)),
+    **dict.fromkeys(["Einsum", "IsNaN", "GatherND", "Scatter", "ScatterElements", "ScatterND", "Sign", "Round"], (8, 2)),
+    **dict.fromkeys(["Shrink", "Xor"], (8, 4)),
     **dict.fromkeys(
-        "RandomNormal RandomNormalLike RandomUniform RandomUniformLike MeanVarianceNormalization RoiAlign Mod Trilu GridSample NonZero "
-        "NonMaxSuppression".split(), (8, 5),
+        ["RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "MeanVarianceNormalization",
+         "RoiAlign", "Mod", "Trilu", "GridSample", "NonZero", "NonMaxSuppression"], (8, 5),
     ),
-    **dict.fromkeys("GroupNormalization LayerNormalization IsInf".split(), (8, 6)),
+    **dict.fromkeys(["GroupNormalization", "LayerNormalization", "IsInf"], (8, 6)),
     "Hardmax": (9, 2),
     "DeformConv": (10, 1),
-    **dict.fromkeys("BlackmanWindow HammingWindow HannWindow".split(), (10, 4)),
+    **dict.fromkeys(["BlackmanWindow", "HammingWindow", "HannWindow"], (10, 4)),
     "STFT": (10, 5),
     "Attention": (10, 14),
-    **dict.fromkeys("RotaryEmbedding RMSNormalization TensorScatter".split(), (10, 15)),
+    **dict.fromkeys(["RotaryEmbedding", "RMSNormalization", "TensorScatter"], (10, 15)),
 }  # fmt: skip
 _INTEGER = {"ConvInteger", "MatMulInteger", "QLinearConv", "QLinearMatMul", "DynamicQuantizeLinear"}
 _STANDARD = ("", "ai.onnx")
@@ -48,7 +89,9 @@ def presence(node: onnx.NodeProto, limits: Limits) -> Iterator[RuleFinding]:
     """Whether the parser knows the operator at all."""
     if node.domain not in _STANDARD:
         if node.domain != "trt.plugins":
-            yield error("operator", node, f"it is of the domain {node.domain}", "write it in standard ONNX operators, or as a plugin")
+            yield error(
+                "operator", node, f"it is of the domain {node.domain}", "write it in standard ONNX operators, or as a plugin"
+            )
     elif node.op_type in _INTEGER:
         yield error("operator", node, "TensorRT has no such operator", "write integers as QuantizeLinear and DequantizeLinear")
     elif node.op_type in ABSENT:
@@ -128,7 +171,8 @@ def _arg(view: GraphView, node: onnx.NodeProto, given: dict[str, object]) -> Ite
 
 
 RESTRICTIONS: dict[str, Restriction] = {
-    "AveragePool": _pool, "LpPool": _pool, "MaxPool": _max_pool, "BatchNormalization": _batch_norm, "LayerNormalization": _first_output_only,
+    "AveragePool": _pool, "LpPool": _pool, "MaxPool": _max_pool, "BatchNormalization": _batch_norm,
+    "LayerNormalization": _first_output_only,
     "Resize": _resize, "ScatterND": _scatter_nd, "LSTM": _recurrent, "GRU": _recurrent, "RNN": _recurrent, "LpNormalization": _lp,
     "Dropout": _dropout, "ArgMax": _arg, "ArgMin": _arg,
 }  # fmt: skip
@@ -144,4 +188,6 @@ def restrictions(view: GraphView, node: onnx.NodeProto) -> Iterator[RuleFinding]
             yield error("restriction", node, f"in TensorRT, {what}", fix)
     shape = view.shape_of(node.input[0]) if node.op_type in _SPATIAL and node.input else None
     if shape is not None and len(shape) - 2 > _SPATIAL[node.op_type]:
-        yield error("restriction", node, f"it has {len(shape) - 2} spatial dimensions, at most 3 are there", "fold some of them together")
+        yield error(
+            "restriction", node, f"it has {len(shape) - 2} spatial dimensions, at most 3 are there", "fold some of them together"
+        )

@@ -4,6 +4,8 @@ Sources: NVIDIA TensorRT, "Working with Quantized Types"; ``QuantDequantLinearHe
 tensorrt-rtx 1.7 did with the models of ``tests/support/tensorrt_models.py``, which is asserted there.
 """
 
+# ruff: noqa: ARG001 - every rule has the same arguments
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
@@ -61,7 +63,9 @@ def quantized_type(view: GraphView, node: onnx.NodeProto, limits: Limits) -> Ite
         if is_dq and view.is_constant(node.input[0]):
             yield error("type", node, "the weight is stored in uint8", "store it in int8 around 0")
         else:
-            yield error("uint8", node, "TensorRT takes uint8 for int8: what is above 127 steps is cut off", "quantize to int8 around 0")
+            yield error(
+                "uint8", node, "TensorRT takes uint8 for int8: what is above 127 steps is cut off", "quantize to int8 around 0"
+            )
     elif kind not in _HAVE_KERNELS:
         yield error("type", node, f"TensorRT has no kernels for {name}", "quantize to int8")
     elif kind == _T.INT4 and not view.is_constant(source(view, node)):
@@ -82,7 +86,9 @@ def scale(view: GraphView, node: onnx.NodeProto, limits: Limits) -> Iterator[Rul
         wrong = exact.reshape(-1)[np.flatnonzero(~((exact.reshape(-1) > 0) & np.isfinite(exact.reshape(-1))))[0]]
         yield error("scale", node, f"one of its scales is {wrong:g}", "a scale is a positive number; give a channel of zeros any")
     elif (exact < least).any():
-        yield error("scale", node, f"a scale of {exact.min():g} has lost digits in {values.dtype}", "store it in float32, or raise it")
+        yield error(
+            "scale", node, f"a scale of {exact.min():g} has lost digits in {values.dtype}", "store it in float32, or raise it"
+        )
     elif is_cast and (exact < _LEAST_NORMAL[np.dtype(np.float16)]).any():
         yield error("scale", node, f"a scale of {exact.min():g} is cast to float16", "cast the data to float32 in front of it")
 
@@ -115,7 +121,9 @@ def steps_differ(view: GraphView, node: onnx.NodeProto, limits: Limits) -> Itera
         return
     first, second = view.constant(maker.input[1]), view.constant(node.input[1])
     if first is not None and second is not None and (first.size != second.size or np.any(first.reshape(-1) != second.reshape(-1))):
-        yield warning("steps-differ", node, "it has another scale than its QuantizeLinear, so no kernel takes both", "one scale a pair")
+        yield warning(
+            "steps-differ", node, "it has another scale than its QuantizeLinear, so no kernel takes both", "one scale a pair"
+        )
 
 
 def weight_axis(view: GraphView, node: onnx.NodeProto, limits: Limits) -> Iterator[RuleFinding]:

@@ -14,7 +14,9 @@ from .limits import LEAST_OPSET, Limits, dotted
 
 _T = onnx.TensorProto
 #: Operators whose floating-point inputs must be of one type.
-_SAME_TYPE = frozenset("Conv ConvTranspose Gemm MatMul Add Sub Mul Div PRelu Concat Min Max Sum Where".split())
+_SAME_TYPE = frozenset(
+    ["Conv", "ConvTranspose", "Gemm", "MatMul", "Add", "Sub", "Mul", "Div", "PRelu", "Concat", "Min", "Max", "Sum", "Where"]
+)
 _FP8 = {_T.FLOAT8E4M3FN, _T.FLOAT8E5M2, _T.FLOAT8E4M3FNUZ, _T.FLOAT8E5M2FNUZ}
 _MOST_DIMENSIONS = 8
 
@@ -50,7 +52,9 @@ def dimensions(view: GraphView, node: onnx.NodeProto) -> Iterator[RuleFinding]:
     for name in node.output:
         shape = view.shape_of(name) if name else None
         if shape is not None and len(shape) > _MOST_DIMENSIONS:
-            yield error("rank", node, f"{name} has {len(shape)} dimensions, at most {_MOST_DIMENSIONS} are there", "fold some together")
+            yield error(
+                "rank", node, f"{name} has {len(shape)} dimensions, at most {_MOST_DIMENSIONS} are there", "fold some together"
+            )
 
 
 def whole_file(view: GraphView, limits: Limits) -> Iterator[RuleFinding]:

@@ -26,8 +26,8 @@ _PLAIN = re.compile(r"[A-Za-z0-9_./-]+")
 def profile(inputs: Sequence[TensorSpec], data: BuildData | None) -> dict[str, JSON] | None:
     """{input: {"min", "opt", "max"}} for models with free axes, None for others; inputs without one are in it, too.
 
-    With data the sizes are those seen (the commonest is optimized for), a free first axis from 1 on; without, a free first axis goes
-    from 1 to 8, others from 1 to 512 with the size of synthetic input as the optimum.
+    With data the sizes are those seen (the commonest is optimized for), a free first axis from 1 on; without, a free first axis
+    goes from 1 to 8, others from 1 to 512 with the size of synthetic input as the optimum.
     """
     if not any(isinstance(size, str) for spec in inputs for size in spec.shape):
         return None
@@ -44,7 +44,9 @@ def _seen(inputs: Sequence[TensorSpec], feeds: Iterator[Feed]) -> dict[str, Coun
 
 
 def _span(spec: TensorSpec, seen: Counter[tuple[int, ...]] | None) -> dict[str, list[int]]:
-    least, best, most = [], [], []
+    least: list[int] = []
+    best: list[int] = []
+    most: list[int] = []
     common = seen.most_common(1)[0][0] if seen else None
     for axis, size in enumerate(spec.shape):
         if isinstance(size, int):
@@ -60,7 +62,8 @@ def _span(spec: TensorSpec, seen: Counter[tuple[int, ...]] | None) -> dict[str, 
 
 
 def plain_names(model: onnx.ModelProto, specs: Sequence[TensorSpec]) -> dict[str, TensorSpec]:
-    """{original name: as it is called in the artifact}: trtexec's command line ends a name at ``:`` and ``,``. Renames in ``model``."""
+    """{original name: as it is called in the artifact}: trtexec's command line ends a name at ``:`` and ``,``. Renames in
+    ``model``."""
     taken = {spec.name for spec in specs}
     found = {}
     for spec in specs:

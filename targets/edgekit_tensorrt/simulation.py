@@ -1,7 +1,7 @@
 """A CPU in the place of the GPU: runs the artifact's ONNX in ONNX Runtime, every operator as it is written.
 
-A guest file. Rounding to int8 and to float16 is that of the graph; the order of additions, fusions and the precision inside a kernel
-are the CPU's. It shows what the formats cost in quality, and nothing about speed.
+A guest file. Rounding to int8 and to float16 is that of the graph; the order of additions, fusions and the precision inside a
+kernel are the CPU's. It shows what the formats cost in quality, and nothing about speed.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def sparable(model: Model, candidate: Candidate, limits: Limits) -> Sparable | None:
-    """The operators that ``candidate`` quantizes; None where there is nothing to choose, or where a pass rewrites the model first."""
+    """The operators that ``candidate`` quantizes; None where there is nothing to choose, or a pass rewrites the model first."""
     from edgekit.frontends import onnx_frontend
     from edgekit.quantize.placement import calibrated_tensors, plan_placement
     from edgekit.quantize.ranges import METHODS

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 COMPRESSION_WORTH = {
     "unstructured-sparsity": "no speed-up in TensorRT: its kernels multiply scattered zeros too; only the download shrinks",
-    "2:4-sparsity": "TensorRT has kernels for it on GPUs of compute capability 8.0 and later (Orin, Thor), which edgekit lets it try; "
-    "how much they gain depends on the layers, so it is measured",
+    "2:4-sparsity": "TensorRT has kernels for it on GPUs of compute capability 8.0 and later (Orin, Thor), which edgekit "
+    "lets it try; how much they gain depends on the layers, so it is measured",
     "masked-structured": "no speed-up until the zero channels are removed from the graph",
     "factorized": "fewer operations in float; small ranks may be too narrow for integer kernels",
     "clustered": "no speed-up: the weights are expanded and computed with as they are",

@@ -1,7 +1,7 @@
 """Hand-made models for the rules of TensorRT: what it takes, what it refuses, and what its parser silently bends.
 
-Each :class:`Case` says which of the three it is and, unless it is legal, the rule of ours that must find it. A fourth kind, "advice", is
-legal and right, and a rule of ours has a warning.
+Each :class:`Case` says which of the three it is and, unless it is legal, the rule of ours that must find it. A fourth kind,
+"advice", is legal and right, and a rule of ours has a warning.
 """
 
 from __future__ import annotations
@@ -102,7 +102,9 @@ class Sketch:
 
     def stored_weight(self, *shape: int, axis: int | None = 0, scale: Any = None, zero: Any = 0, dtype: Any = np.int8) -> str:
         """An int8 weight behind its DequantizeLinear."""
-        values = self.const(self.random.integers(-127, 128, shape), np.int8) if dtype == np.int8 else self.const(np.zeros(shape), dtype)
+        values = (
+            self.const(self.random.integers(-127, 128, shape), np.int8) if dtype == np.int8 else self.const(np.zeros(shape), dtype)
+        )
         if scale is None:
             scale = 0.01 if axis is None else np.full(shape[axis], 0.01)
         return self.dq(values, scale, zero, zero_dtype=dtype, **({} if axis is None else {"axis": axis}))
@@ -170,13 +172,17 @@ def conv1d() -> onnx.ModelProto:
 
 def transposed(axis: int | None = 1, channels: tuple[int, int] = (16, 32)) -> onnx.ModelProto:
     g = Sketch()
-    return g.model(g.op("ConvTranspose", g.pair(g.input(1, channels[0], 8, 8)), g.weight_pair(*channels, 2, 2, axis=axis), strides=[2, 2]))
+    return g.model(
+        g.op("ConvTranspose", g.pair(g.input(1, channels[0], 8, 8)), g.weight_pair(*channels, 2, 2, axis=axis), strides=[2, 2])
+    )
 
 
 def gemm(axis: int | None, *, turned: bool = False, size: tuple[int, int] = (32, 16)) -> onnx.ModelProto:
     g = Sketch()
     shape = size[::-1] if turned else size
-    return g.model(g.op("Gemm", g.pair(g.input(4, size[0])), g.weight_pair(*shape, axis=axis), g.weight(size[1]), transB=int(turned)))
+    return g.model(
+        g.op("Gemm", g.pair(g.input(4, size[0])), g.weight_pair(*shape, axis=axis), g.weight(size[1]), transB=int(turned))
+    )
 
 
 def matmul(axis: int | None, size: tuple[int, int] = (32, 16)) -> onnx.ModelProto:
@@ -414,11 +420,14 @@ def tiny_half_scale() -> onnx.ModelProto:
 
 
 def cast_scale() -> onnx.ModelProto:
-    """A float32 scale beside float16 data, which the parser casts to float16; it is too small for that. (ONNX itself has opset 23 for it.)"""
+    """A float32 scale beside float16 data, which the parser casts to float16; it is too small for that. (ONNX itself has opset 23
+    for it.)"""
     g = Sketch(dtype=F16)
     scale, zero = g.const(3e-7, np.float32), g.zero()
     x = g.op("QuantizeLinear", g.input(1, 16, 8, 8), scale, zero)
-    return g.model(conv_of(g, g.op("Cast", g.op("DequantizeLinear", x, scale, zero), to=TensorProto.FLOAT16), g.weight(16, 16, 3, 3)))
+    return g.model(
+        conv_of(g, g.op("Cast", g.op("DequantizeLinear", x, scale, zero), to=TensorProto.FLOAT16), g.weight(16, 16, 3, 3))
+    )
 
 
 def doubles() -> onnx.ModelProto:
@@ -458,7 +467,8 @@ CASES: dict[str, Case] = {
         Case("conv, stored weights", "legal", lambda: _conv(_pair, lambda g: g.stored_weight(16, 16, 3, 3))),
         Case("conv, one scale", "legal", lambda: _conv(_pair, lambda g: g.weight_pair(16, 16, 3, 3, axis=None))),
         Case("conv, scales of shape 1", "legal", lambda: _conv(lambda g, x: g.pair(x, np.full(1, 0.05)), _weight)),
-        Case("conv, negative axis", "legal", lambda: _conv(_pair, lambda g: g.pair(g.weight(16, 16, 3, 3), np.full(16, 0.01), axis=-4))),
+        Case("conv, negative axis", "legal",
+             lambda: _conv(_pair, lambda g: g.pair(g.weight(16, 16, 3, 3), np.full(16, 0.01), axis=-4))),
         Case("transposed conv", "legal", transposed),
         Case("gemm", "legal", lambda: gemm(1)),
         Case("gemm, turned weight", "legal", lambda: gemm(0, turned=True)),
@@ -486,8 +496,10 @@ CASES: dict[str, Case] = {
         Case("dead channel, floored scale", "legal", dead_channels_floored),
 
         Case("zero point 3", "both-refuse", lambda: _conv(lambda g, x: g.pair(x, zero=3), _weight), "zero-point"),
-        Case("zero point of a weight", "both-refuse", lambda: _conv(_pair, lambda g: g.stored_weight(16, 16, 3, 3, zero=1)), "zero-point"),
-        Case("uint8 around 128", "both-refuse", lambda: _conv(lambda g, x: g.pair(x, zero=128, zero_dtype=np.uint8), _weight), "zero-point"),
+        Case("zero point of a weight", "both-refuse",
+             lambda: _conv(_pair, lambda g: g.stored_weight(16, 16, 3, 3, zero=1)), "zero-point"),
+        Case("uint8 around 128", "both-refuse",
+             lambda: _conv(lambda g, x: g.pair(x, zero=128, zero_dtype=np.uint8), _weight), "zero-point"),
         Case("uint8 weight", "both-refuse", stored_uint8_weight, "type"),
         Case("int32 bias", "both-refuse", int32_bias, "int32-bias"),
         Case("scale 0", "both-refuse", lambda: _conv(_pair, lambda g: g.stored_weight(16, 16, 3, 3, scale=np.eye(16)[0])), "scale"),
@@ -509,15 +521,18 @@ CASES: dict[str, Case] = {
         Case("Det", "both-refuse", lambda: operator("Det", 4, 4), "operator"),
         Case("BitShift", "both-refuse", bit_shift, "operator"),
         Case("somebody's operator", "both-refuse", lambda: operator("FastGelu", 4, 16, domain="com.microsoft"), "operator"),
-        Case("indices of MaxPool", "both-refuse", lambda: operator("MaxPool", 1, 3, 8, 8, outputs=2, kernel_shape=[2, 2]), "restriction"),
-        Case("dilated MaxPool", "both-refuse", lambda: operator("MaxPool", 1, 3, 8, 8, kernel_shape=[2, 2], dilations=[2, 2]), "restriction"),
+        Case("indices of MaxPool", "both-refuse",
+             lambda: operator("MaxPool", 1, 3, 8, 8, outputs=2, kernel_shape=[2, 2]), "restriction"),
+        Case("dilated MaxPool", "both-refuse",
+             lambda: operator("MaxPool", 1, 3, 8, 8, kernel_shape=[2, 2], dilations=[2, 2]), "restriction"),
         Case("antialiased Resize", "both-refuse", antialiased, "restriction"),
         Case("ScatterND that adds", "both-refuse", scatter_add, "restriction"),
         Case("LSTM by batch", "ours-alone", lstm_by_batch, "restriction"),
 
         Case("uint8 around 0", "ours-alone", lambda: _conv(lambda g, x: g.pair(x, zero_dtype=np.uint8), _weight), "uint8"),
         Case("no zero point", "ours-alone", lambda: _conv(lambda g, x: g.pair(x, zero=None), _weight), "zero-point-missing"),
-        Case("activation scale a channel", "ours-alone", lambda: _conv(lambda g, x: g.pair(x, np.full(16, 0.05), axis=1), _weight), "activation-per-channel"),
+        Case("activation scale a channel", "ours-alone",
+             lambda: _conv(lambda g, x: g.pair(x, np.full(16, 0.05), axis=1), _weight), "activation-per-channel"),
         Case("wrong axis, Conv", "ours-alone", lambda: _conv(_pair, lambda g: g.weight_pair(16, 16, 3, 3, axis=1)), "weight-axis"),
         Case("wrong axis, ConvTranspose", "ours-alone", lambda: transposed(0), "weight-axis"),
         Case("wrong axis, MatMul", "ours-alone", lambda: matmul(0), "weight-axis"),

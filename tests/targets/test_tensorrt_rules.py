@@ -53,9 +53,9 @@ def test_a_finding_names_a_node_and_a_way_out(case: Case) -> None:
 
 def test_there_are_enough_of_each_kind() -> None:
     kinds = [case.kind for case in CASES.values()]
-    assert {kind: kinds.count(kind) >= least for kind, least in (("legal", 14), ("both-refuse", 14), ("ours-alone", 12))} == dict.fromkeys(
-        ("legal", "both-refuse", "ours-alone"), True
-    )
+    assert {
+        kind: kinds.count(kind) >= least for kind, least in (("legal", 14), ("both-refuse", 14), ("ours-alone", 12))
+    } == dict.fromkeys(("legal", "both-refuse", "ours-alone"), True)
 
 
 @pytest.fixture(scope="module")
