@@ -1,7 +1,8 @@
-"""Evidence about what is handed over, where its target can give some."""
+"""Evidence about what is handed over, where its target can give some: too slow to gather for everything that is tried."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from .targets import Attesting
 
 if TYPE_CHECKING:
     from .building import Built
+    from .types import CandidateReport
 
 
 def attested(built: Built) -> Built:
@@ -18,3 +20,15 @@ def attested(built: Built) -> Built:
         return built
     evidence = target.attest(built.folder, built.artifact, built.planned.site)
     return replace(built, artifact=replace(built.artifact, provenance={**built.artifact.provenance, **evidence}))
+
+
+def attest(built: dict[str, Built], keys: Collection[str], rows: Sequence[CandidateReport]) -> list[CandidateReport]:
+    """Replaces ``built[key]`` by what is attested, for each of ``keys``; the rows with the evidence in their provenance."""
+    for key in [key for key in built if key in keys]:
+        built[key] = attested(built[key])
+    return [
+        replace(row, provenance={**row.provenance, **built[row.id].artifact.provenance})
+        if row.id in built and row.id in keys
+        else row
+        for row in rows
+    ]

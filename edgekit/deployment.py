@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from . import metering, search, sustaining, toolchain
+from .attesting import attest
 from .baseline import BASELINE_KEY, compare_with_baseline, view_baseline
 from .building import Built, build, tool_versions
 from .connections import sessions_of
@@ -141,6 +142,8 @@ def execute(run: Run, started: float, progress: Progress) -> Outcome:
             metered = _metered(run, setting, compared.built, metering.to_meter(choice.rows, choice.winner, request), feed)
         choice = replace(choice, rows=metering.with_energy(choice.rows, metered, request))
         sustained = _sustained(run, setting, {reference.id: reference, **compared.built}, choice, feed)
+        handed_over = {key for key in compared.built if run.not_measured and rows[key].accepted} | {choice.winner or ""}
+        choice = replace(choice, rows=tuple(attest(compared.built, handed_over, choice.rows)))
         winner = compared.built[choice.winner] if choice.winner else None
         golden, no_golden = _golden(run, predictor(session, winner.id, winner)) if winner else (NO_GOLDEN, ())
         on_device: OnDevice | None = None

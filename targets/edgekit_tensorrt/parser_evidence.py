@@ -20,7 +20,7 @@ from .limits import Version, dotted
 
 PACKAGE = "tensorrt_rtx"
 DISTRIBUTION = "tensorrt-rtx"
-TIMEOUT_S = 600.0
+TIMEOUT_S = 300.0
 MEMORY_BYTES = 16 << 30
 _WORKER = Path(__file__).with_name("rtx_worker.py")
 #: What it can build for, by compute capability.
