@@ -77,6 +77,7 @@ def test_a_deploy_from_probe_to_bundle(version: str, tmp_path: Path, client: Cli
     assert jetson.power_mode == "0", "put back"
 
 
+@pytest.mark.long
 def test_energy_in_the_same_run(tmp_path: Path, client: Client, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     monkeypatch.setattr(windows, "MIN_WINDOW_S", 0.25)
     monkeypatch.setattr(windows, "MIN_SETTLE_S", 0.05)
