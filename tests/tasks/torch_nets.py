@@ -164,7 +164,7 @@ def _calmed(net: Net) -> None:
             block.weight.mul_(0.5)
             block.weight[:, :, 1, 1] += 1  # depthwise kernels look at their own place first
         if isinstance(block, _Bottleneck) or (isinstance(block, _Inverted) and block.adds):
-            last = [layer for layer in (block.main if isinstance(block, _Bottleneck) else block.layers)][-1]
+            *_, last = block.main if isinstance(block, _Bottleneck) else block.layers
             last.weight.fill_(_BRANCH)
 
 
