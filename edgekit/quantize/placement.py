@@ -70,6 +70,10 @@ class _Planner:
         self.keep_float = keep_float
         self.constants = graphs.float_initializers(graph)
         self.stored = {tensor.name for tensor in graph.initializer}
+        self.fixed = set(self.stored)  # and what is computed from stored tensors alone, such as a bias that is reshaped
+        for node in graph.node:
+            if node.op_type != "Constant" and node.input and self.fixed.issuperset(name for name in node.input if name):
+                self.fixed.update(node.output)
         self.counts = graphs.consumed_names(graph)
         self.readers: dict[str, list[onnx.NodeProto]] = defaultdict(list)
         for node in graph.node:
@@ -124,7 +128,7 @@ class _Planner:
             and graphs.is_standard(node)
             and graphs.node_id(node) not in self.keep_float
             and len(set(node.input)) == 2
-            and not self.stored & set(node.input)
+            and not self.fixed & set(node.input)
             and any(name in ends for name in node.input)
         )
 

@@ -137,6 +137,14 @@ def test_a_shortcut_through_a_normalization_is_the_one_that_is_rounded() -> None
     assert plan[total].activations == (x,)
 
 
+def test_a_bias_that_is_reshaped_on_the_way_is_no_shortcut() -> None:
+    g = Sketch()
+    made = conv_of(g, g.input(1, 16, 8, 8), g.weight(16, 16, 3, 3))
+    bias = g.op("Reshape", g.weight(16), g.const([1, 16, 1, 1], np.int64))
+    total = g.op("Add", made, bias)
+    assert total not in {operator.node for operator in plan_placement(g.model(total).graph, STORED)}
+
+
 def test_a_branch_without_a_quantized_end_is_the_shortcut_however_long() -> None:
     g = Sketch()
     x = g.input(1, 16, 8, 8)
