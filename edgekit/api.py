@@ -220,6 +220,7 @@ def _hand_over(outcome: Outcome, output: Path, *, force: bool, progress: Progres
         golden_inputs=outcome.golden.inputs,
         golden_outputs=outcome.golden.outputs,
         drawing=drawing,
+        on_device=outcome.on_device,
         force=force,
     )
     return report

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from .types import DeviceFacts
 
 GENERIC = "generic"
+CUDA = "cuda"
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,13 @@ def recognize(facts: DeviceFacts) -> tuple[str, str | None]:
     for rule in _RULES:
         if any(re.search(pattern, said) for pattern in rule.patterns):
             return rule.family, rule.profile
-    return _family_of_kernel(facts), None
+    family = _family_of_kernel(facts)
+    return family, "generic-cuda" if family == CUDA else None
+
+
+def has_gpu(facts: DeviceFacts) -> bool:
+    """Whether the probe found a GPU that CUDA knows."""
+    return "cuda-compute-capability" in facts.runtimes
 
 
 def _family_of_kernel(facts: DeviceFacts) -> str:
@@ -65,4 +72,4 @@ def _family_of_kernel(facts: DeviceFacts) -> str:
         return "raspberry-pi"
     if facts.system == "Android" or "android" in kernel:
         return "android"
-    return GENERIC
+    return CUDA if has_gpu(facts) else GENERIC

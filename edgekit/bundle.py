@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
@@ -22,6 +23,7 @@ from .manifest import (
     MEASUREMENTS,
     MEASUREMENTS_SCHEMA,
     Bundle,
+    Carried,
     CheckResult,
     GoldenFiles,
     RunnerFiles,
@@ -31,6 +33,7 @@ from .manifest import (
     read_measurements,
     self_hash,
 )
+from .on_device.packing import GOLDEN_INPUTS, GOLDEN_OUTPUTS, PROGRAM, OnDevice, numbered, program
 from .portable import folders_named, portable, without_folders
 from .request import DeployRequest
 from .types import JSON, Artifact, DeployReport, Measurement, RunFailure, Runner, sha256_file
@@ -63,6 +66,7 @@ def write_bundle(
     golden_inputs: Mapping[str, Array] | None = None,
     golden_outputs: Mapping[str, Array] | None = None,
     drawing: str | None = None,
+    on_device: OnDevice | None = None,
     created: datetime | None = None,
     force: bool = False,
 ) -> Path:
@@ -78,6 +82,7 @@ def write_bundle(
         golden_inputs: one synthetic feed, {name in the original model: array}; never the user's data.
         golden_outputs: what the artifact made of it, under the original names; with both the bundle gets ``run_example.py``.
         drawing: the search as an SVG (see ``edgekit.report.trail``).
+        on_device: what may win on a device that was not at hand; the bundle then carries it and ``deploy-on-device.pyz``.
         created: when; now unless said.
         force: replace whatever folder stands at ``out``.
 
@@ -102,6 +107,7 @@ def write_bundle(
                 golden_files = _write_golden(folder, golden_inputs, golden_outputs, runner.tolerance)
                 if not artifact.needs_device_build:  # a device build goes through the agent, which the example does without
                     _write(folder / "run_example.py", EXAMPLE.read_bytes())
+        carried = _carry(folder, on_device, report, artifact) if on_device is not None else ()
         _write(folder / MEASUREMENTS, canonical(_measured(measurements)))
         if report.trail:
             steps = {"schema": TRAIL_SCHEMA, "steps": to_json(report.trail)}
@@ -125,6 +131,7 @@ def write_bundle(
             calibration=report.calibration,
             report=replace(report, request=requested, bundle=".", calibration=_without_feeds(report.calibration)),
             self_sha256="",
+            carried=carried,
         )
         document = without_folders(to_json(bundle), folders_named(request))
         text = _json_bytes({**document, "self_sha256": self_hash(document)})
@@ -172,6 +179,30 @@ def _without_feeds(calibration: Mapping[str, JSON] | None) -> dict[str, JSON] | 
         if name in calibration:
             short |= {f"n_{name}": len(calibration[name]), f"{name}_sha256": sha256_json(calibration[name])}
     return short
+
+
+def _carry(folder: Path, on_device: OnDevice, report: DeployReport, winner: Artifact | None) -> tuple[Carried, ...]:
+    """The candidates that may win on a device, each file once, with the program that tries them there."""
+    places = {digest: f"artifact/{name}" for name, digest in winner.files.items()} if winner is not None else {}
+    carried = []
+    for each in on_device.candidates:
+        own = re.sub(r"[^A-Za-z0-9.]+", "-", each.candidate.id)
+        files = {name: places.setdefault(digest, f"candidates/{own}/{name}") for name, digest in each.artifact.files.items()}
+        fresh = {
+            name: digest
+            for name, digest in each.artifact.files.items()
+            if files[name] == f"candidates/{own}/{name}" and not (folder / files[name]).exists()
+        }
+        _copy_artifact(folder / "candidates" / own, replace(each.artifact, files=fresh), each.folder)
+        carried.append(Carried(each.candidate, each.artifact, files))
+    _write_npz(folder / GOLDEN_INPUTS, numbered(on_device.inputs))
+    _write_npz(folder / GOLDEN_OUTPUTS, numbered(on_device.outputs))
+    hashes = {path: digest for digest, path in places.items()}
+    hashes |= {path: sha256_file(folder / path) for path in (GOLDEN_INPUTS, GOLDEN_OUTPUTS)}
+    placed = {each.candidate.id: each.files for each in carried}
+    name = str(report.model.get("name", "model"))
+    _write(folder / PROGRAM, program(on_device, placed, hashes, model=name, profile=report.profile))
+    return tuple(carried)
 
 
 def _copy_artifact(folder: Path, artifact: Artifact, source: Path) -> None:
@@ -266,19 +297,22 @@ def _winner_measurement(report: DeployReport, measurements: Mapping[str, Measure
 
 def _readme(folder: Path, report: DeployReport, runner: RunnerFiles | None) -> str:
     winner = report.winner.id if report.winner else "no candidate was accepted"
+    is_open = (folder / PROGRAM).exists()
     example = "There is no example to run here."
     if runner is not None and (folder / "run_example.py").exists():
         example = (
             f"`python run_example.py` runs it on its golden input (needs {', '.join(dict.fromkeys(('numpy', *runner.requires)))})."
         )
+    there = f"`python3 {PROGRAM}` finds out on the device what is fastest there: copy this whole folder to it." if is_open else ""
     lines = (
         f"# edgekit bundle: {winner}",
         f"For {report.profile}: {report.reason}",
+        there,
         f"`artifact/` is what the device loads; `{MANIFEST}` lists every file with its sha256 and says how each was made.",
         example,
         f"`{MEASUREMENTS}` holds every sample; `edgekit check` verifies this folder.",
     )
-    return "".join(" ".join(line.split()) + "\n" for line in lines)
+    return "".join(" ".join(line.split()) + "\n" for line in lines if line)
 
 
 def _json_bytes(document: Any) -> bytes:

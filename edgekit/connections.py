@@ -25,7 +25,8 @@ def sessions_of(run: Run, runners: Mapping[str, Runner], scratch: Path, budget: 
 
     The lease of this machine is held from the start when it is the device. A device elsewhere is connected and leased when it is
     first needed and let go as soon as it is not needed any more, so that others may use it while candidates are built and judged
-    here. That judging measures nothing and takes no lease of this machine's. The governor that was asked for is set with the lease.
+    here. That judging measures nothing and takes no lease of this machine's. The governor and the power mode that were asked for
+    are set with the lease.
     Time spent waiting for a lease is not counted against ``budget``.
 
     Raises:
@@ -42,6 +43,7 @@ def sessions_of(run: Run, runners: Mapping[str, Runner], scratch: Path, budget: 
             on_the_device.enter_context(session)
             waiting_since = time.monotonic()
             on_the_device.enter_context(session.lease(wait_s=run.timeouts.lease_s, on_wait=progress.note))
+            on_the_device.enter_context(session.power_mode(run.request.power_mode))
             on_the_device.enter_context(session.governor(run.request.governor))
             budget.forgive(time.monotonic() - waiting_since)
             return session

@@ -1,4 +1,7 @@
-"""The model's tensors and an artifact's, translated both ways, so that callers only ever see the original contract."""
+"""The model's tensors and an artifact's, translated both ways, so that callers only ever see the original contract.
+
+This file also travels to devices (:mod:`edgekit.on_device`): Python 3.8 and numpy must do.
+"""
 
 from __future__ import annotations
 

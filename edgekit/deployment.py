@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from . import metering, search, sustaining, toolchain
+from .attesting import attest
 from .baseline import BASELINE_KEY, compare_with_baseline, view_baseline
 from .building import Built, build, tool_versions
 from .connections import sessions_of
@@ -18,6 +19,7 @@ from .explain import explain
 from .finalists import judge_all
 from .gates import Gates
 from .judging import FloatView, predictor
+from .open_verdict import MOST_FEEDS, leave_open
 from .plan import Planned, reference_plan
 from .progress import WithinStep
 from .refinement import Workshop, refine_all
@@ -33,6 +35,7 @@ from .types import (
     DeployReport,
     DeviceDifference,
     Feed,
+    Feeds,
     Measurement,
     NodeId,
     RunFailure,
@@ -49,6 +52,7 @@ if TYPE_CHECKING:
     from .evaluation import Predict
     from .judge import Judge
     from .model import Model
+    from .on_device.packing import OnDevice
     from .preparation import Run
     from .progress import Progress
 
@@ -72,6 +76,7 @@ class Outcome:
     winner: Built | None
     measurements: dict[str, Measurement]
     golden: Golden
+    on_device: OnDevice | None = None
 
 
 def planned_report(run: Run, started: float) -> DeployReport:
@@ -137,8 +142,15 @@ def execute(run: Run, started: float, progress: Progress) -> Outcome:
             metered = _metered(run, setting, compared.built, metering.to_meter(choice.rows, choice.winner, request), feed)
         choice = replace(choice, rows=metering.with_energy(choice.rows, metered, request))
         sustained = _sustained(run, setting, {reference.id: reference, **compared.built}, choice, feed)
+        handed_over = {key for key in compared.built if run.not_measured and rows[key].accepted} | {choice.winner or ""}
+        choice = replace(choice, rows=tuple(attest(compared.built, handed_over, choice.rows)))
         winner = compared.built[choice.winner] if choice.winner else None
         golden, no_golden = _golden(run, predictor(session, winner.id, winner)) if winner else (NO_GOLDEN, ())
+        on_device: OnDevice | None = None
+        left_out: tuple[str, ...] = ()
+        if winner and run.not_measured:
+            feeds = _synthetic(run, MOST_FEEDS)
+            on_device, left_out = leave_open(setting, view, reference, compared, rows, feeds, request)
         beside_baseline = None
         if baseline and baseline_view:
             beside_baseline = _baseline_report(run, (view, baseline_view), (reference, baseline), results, choice)
@@ -156,12 +168,13 @@ def execute(run: Run, started: float, progress: Progress) -> Outcome:
         *metered.warnings,
         *where_timed,
         *no_golden,
+        *left_out,
         *(ranges["warnings"] if ranges else ()),
     )
     report = _report(run, choice, beside_baseline, n_compared, warnings, shapes, started)
     calibration = {**report.calibration, "ranges": ranges} if report.calibration and ranges else report.calibration
     report = replace(report, trail=steps, calibration=calibration, sustain=sustained)
-    return Outcome(report, winner, measurements, golden)
+    return Outcome(report, winner, measurements, golden, on_device)
 
 
 def _metered(
@@ -238,18 +251,22 @@ def _floats(built: Mapping[str, Built]) -> dict[str, str]:
 
 def _golden(run: Run, predict: Predict) -> tuple[Golden, tuple[str, ...]]:
     """The golden pair; or none, and the warning that says so: the finished run is worth more than its self-test."""
+    feed: Feed = next(iter(_synthetic(run, 1)))
+    try:
+        return Golden(dict(feed), predict(feed)), ()
+    except DeviceRunError as problem:
+        return NO_GOLDEN, (f"the bundle has no golden pair: the winner fails on synthetic input ({problem.why or problem.what})",)
+
+
+def _synthetic(run: Run, n: int) -> Feeds:
+    """Golden inputs: of the shapes and within the ranges of the calibration data, and nobody's."""
     from .data import synthetic_feeds
     from .stateful import state_pairs
 
     seen = run.calibration
     ranges, shapes = (seen.ranges, seen.shapes) if seen else (None, None)
     states = state_pairs(run.model.inputs, run.model.outputs)
-    feeds = synthetic_feeds(run.model.inputs, n=1, ranges=ranges, shapes=shapes, states=states)
-    feed: Feed = next(iter(feeds))
-    try:
-        return Golden(dict(feed), predict(feed)), ()
-    except DeviceRunError as problem:
-        return NO_GOLDEN, (f"the bundle has no golden pair: the winner fails on synthetic input ({problem.why or problem.what})",)
+    return synthetic_feeds(run.model.inputs, n=n, ranges=ranges, shapes=shapes, states=states)
 
 
 def _baseline_report(

@@ -1,18 +1,24 @@
-"""How close a candidate's outputs are to float: SQNR, cosine, agreement. Pure functions of output pairs, streamed."""
+"""How close a candidate's outputs are to float: SQNR, cosine, agreement. Pure functions of output pairs, streamed.
+
+This file also travels to devices (:mod:`edgekit.on_device`): Python 3.8 and numpy must do.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from .types import Agreement, Array
 
 Kind = Literal["argmax", "iou", "cosine"]
-Outputs = Mapping[str, Array]
+if TYPE_CHECKING:
+    Outputs = Mapping[str, Array]
+else:
+    Outputs = Any  # Python 3.8 has no Mapping[...]
 
 _EMBEDDING_WORDS = ("embed", "feature", "hidden", "pool")
 _CLASS_WORDS = ("logit", "score", "class", "cls", "prob", "seg")

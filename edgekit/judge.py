@@ -21,11 +21,25 @@ if TYPE_CHECKING:
 
 
 def start_worker(session: AgentSession, key: str, built: Built, progress: WithinStep | None = None) -> RunFailure | None:
-    """Sends the artifact's files and starts its worker; the failure when its runtime does not load it."""
+    """Sends the artifact's files, has built there what must be, and starts its worker; the failure when one of these fails."""
     sending = shown_push(progress, lambda: session.sent_bytes) if progress is not None else None
     session.push(built.folder, built.artifact.files, sending)
+    if built.artifact.needs_device_build and not built.runner.options.get("simulate"):
+        failure = _build_there(session, key, built, progress)
+        if failure is not None:
+            return failure
     opened = session.open(key, built.planned.target.name, built.runner, built.artifact.files)
     return opened if isinstance(opened, RunFailure) else None
+
+
+def _build_there(session: AgentSession, key: str, built: Built, progress: WithinStep | None) -> RunFailure | None:
+    """Lets the device build what the artifact needs there; what it says meanwhile is shown."""
+
+    def told(done: int, total: int, text: str) -> None:  # noqa: ARG001 - how far a build is, nobody can say
+        if progress is not None:
+            progress.within(text)
+
+    return session.prepare(key, built.planned.target.name, built.runner, built.artifact.files, told)
 
 
 def _as_the_device_computes(built: Built) -> Built:
@@ -61,6 +75,7 @@ class Judge:
         self._progress = progress
         self._open_on_device: set[str] = set()
         self._judged_there: set[str] = set()
+        self._simulated: set[str] = set()
 
     @property
     def is_remote(self) -> bool:
@@ -86,14 +101,19 @@ class Judge:
         """Whether ``key``'s outputs come from a device that is not this machine."""
         return key in self._judged_there
 
-    def judged_on(self, key: str) -> Literal["host", "device"]:
+    def judged_on(self, key: str) -> Literal["host", "device", "simulation"]:
         """For the report. On one machine both are the same, and it is called what the user called it."""
+        if key in self._simulated:
+            return "simulation"
         return "device" if key in self._judged_there or (not self.is_remote and self._on_device) else "host"
 
     def open_worker(self, key: str, built: Built) -> RunFailure | None:
         """Opens a candidate where it will be judged. What this machine cannot load, the device is asked for: its word counts."""
         if self.is_remote and (self._on_device or built.artifact.needs_device_build):
             return self.judge_on_device(key, built)
+        if built.artifact.needs_device_build and built.planned.site.device is None:  # no device at hand to build on
+            self._simulated.add(key)
+            return start_worker(self.host, key, _as_the_device_computes(built))
         failure = start_worker(self.host, key, _as_the_device_computes(built) if self.is_remote else built)
         return self.judge_on_device(key, built) if failure is not None and self.is_remote else failure
 

@@ -51,6 +51,15 @@ class RunnerFiles:
 
 
 @dataclass(frozen=True)
+class Carried:
+    """A candidate that may win on a device, in a bundle that was made without one. ``files``: {file of its artifact: path here}."""
+
+    candidate: Candidate
+    artifact: Artifact
+    files: dict[str, str]
+
+
+@dataclass(frozen=True)
 class Step:
     """One step on the way from the model to the verdict: by what, what was asked and what took effect.
 
@@ -67,6 +76,7 @@ class Step:
 class Bundle:
     """The manifest. ``report`` is the whole verdict; the samples behind it are in ``evidence/measurements.json``.
 
+    ``carried``: what ``deploy-on-device.pyz`` tries on a device; empty where the verdict was given on one.
     ``self_sha256``: of the manifest's own canonical JSON without this field, so that damage to it is noticed too; no signature.
     """
 
@@ -85,6 +95,7 @@ class Bundle:
     calibration: dict[str, JSON] | None
     report: DeployReport
     self_sha256: str
+    carried: tuple[Carried, ...] = ()
     schema: Literal["edgekit.bundle/1"] = "edgekit.bundle/1"
 
     def request(self) -> DeployRequest:
@@ -211,7 +222,14 @@ def _check_references(bundle: Bundle) -> None:
     for name in named:
         if name not in bundle.files:
             raise IntegrityError(f"{name!r} is named in {MANIFEST} but is not in its list of files")
-    for name, digest in artifact_files.items():
-        listed = bundle.files[f"artifact/{name}"].sha256
+    digests = [(f"artifact/{name}", digest) for name, digest in artifact_files.items()]
+    for carried in bundle.carried:
+        if carried.files.keys() != carried.artifact.files.keys() or carried.artifact.entry not in carried.files:
+            raise IntegrityError(f"the files of {carried.candidate.id} are not those of its artifact in {MANIFEST}")
+        digests += [(path, carried.artifact.files[name]) for name, path in carried.files.items()]
+    for name, digest in digests:
+        if name not in bundle.files:
+            raise IntegrityError(f"{name!r} is named in {MANIFEST} but is not in its list of files")
+        listed = bundle.files[name].sha256
         if digest != listed:
             raise IntegrityError(f"{name!r} has two different sha256 in {MANIFEST}", why=f"{digest} and {listed}")

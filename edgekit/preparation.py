@@ -134,12 +134,24 @@ def prepare(request: DeployRequest, sources: Sources, *, measure: bool, timeouts
 
 def _check_governor(request: DeployRequest, facts: DeviceFacts, not_measured: str) -> None:
     """What can be known before anything slow; whether it may be set shows when it is."""
-    for option, value in (("--governor", request.governor), ("--sustain", request.sustain_s)):
+    asked = (("--governor", request.governor), ("--power-mode", request.power_mode), ("--sustain", request.sustain_s))
+    for option, value in asked:
         if not_measured and value is not None:
             raise UsageError(f"{option} needs a device", why=not_measured, hint="leave it out, or name a device with --device")
     known = [policy.available for policy in facts.policies if policy.available]
     if request.governor is not None and known and any(request.governor not in names for names in known):
         raise UnknownNameError("governor", request.governor, sorted(set.intersection(*map(set, known))))
+    _check_power_mode(request, facts)
+
+
+def _check_power_mode(request: DeployRequest, facts: DeviceFacts) -> None:
+    name, modes = request.power_mode, facts.jetson.power_modes if facts.jetson is not None else ()
+    if name is None:
+        return
+    if not modes:
+        raise UsageError("--power-mode is for Jetson boards", why="nvpmodel lists no modes on this device", hint="leave it out")
+    if not name.isdigit() and name.lower() not in map(str.lower, modes):
+        raise UnknownNameError("power mode", name, modes)
 
 
 def calibration_of(request: DeployRequest, inputs: Sequence[TensorSpec], sources: Sources) -> CalibrationSet | None:

@@ -57,7 +57,8 @@ class DeployRequest:
 
     ``target``: plugin, profile or alias names, or ``("auto",)``. ``min_agreement`` None means the default (0.98 without labels,
     0.95 with). ``budget_s`` None means no limit on the time of the search. ``governor``: of the device while it measures;
-    None leaves it as it is. ``sustain_s``: how long to measure the best in turn after the verdict; None is not at all.
+    None leaves it as it is, as ``power_mode`` does (a Jetson's, by name or number). ``sustain_s``: how long to measure the best in
+    turn after the verdict; None is not at all.
 
     Raises:
         UsageError: a value outside its range.
@@ -80,6 +81,7 @@ class DeployRequest:
     threads: int = 1
     budget_s: float | None = None
     governor: str | None = None
+    power_mode: str | None = None
     sustain_s: float | None = None
     eval_on: EvalOn = "host"
     energy: Metered = "winner"
@@ -110,6 +112,8 @@ class DeployRequest:
             _at_least("--samples", self.samples, 1)
         if self.governor is not None and not re.fullmatch(r"[a-z][a-z0-9_-]{0,31}", self.governor):
             raise UsageError(f"--governor {self.governor!r} is no name of a governor", hint="performance, for example")
+        if self.power_mode is not None and not re.fullmatch(r"[A-Za-z0-9_.+-][A-Za-z0-9_.+ -]{0,39}", self.power_mode):
+            raise UsageError(f"--power-mode {self.power_mode!r} is no name of a power mode", hint="MAXN, for example")
         if self.sustain_s is not None and not LEAST_SUSTAIN_S <= self.sustain_s <= MOST_SUSTAIN_S:
             raise UsageError(
                 f"--sustain {self.sustain_s:g}s is too {'short' if self.sustain_s < LEAST_SUSTAIN_S else 'long'}",
@@ -305,7 +309,20 @@ def _plain(option: str, kind: type) -> Any:
 
 
 _KINDS = {int: "whole number", str: "text"}
-_TEXTS = ("model", "device", "calib", "eval", "metric", "precision", "objective", "baseline", "eval_on", "energy", "governor")
+_TEXTS = (
+    "model",
+    "device",
+    "calib",
+    "eval",
+    "metric",
+    "precision",
+    "objective",
+    "baseline",
+    "eval_on",
+    "energy",
+    "governor",
+    "power_mode",
+)
 _PARSERS: dict[str, Any] = {
     "samples": parse_samples,
     **{name: _plain(name, str) for name in _TEXTS},

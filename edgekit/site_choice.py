@@ -97,8 +97,8 @@ def profile_of_run(named: Profile | None, device: Device, facts: DeviceFacts) ->
     if named is None:
         return own
     same_processor = normal_arch(named.arch) == normal_arch(facts.machine)
-    if same_processor and facts.kind != "real":
-        return named  # a stand-in is never the board itself: it stands for the one that is named
+    if same_processor and facts.kind != "real" and own.family in (GENERIC, named.family):
+        return named  # a stand-in is never the board itself: it stands for the one that is named, unless it shows another
     if not same_processor or named.family not in (GENERIC, own.family):
         raise UsageError(
             f"device {device.name!r} is a {own.name}, not a {named.name}",

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from .errors import EdgekitError, UnknownNameError, UsageError
 from .schemes import Scalar
@@ -120,6 +120,54 @@ class Reading(Protocol):
             ModelError: it is damaged, or no model of that format.
             MissingExtraError: what reads it is not installed.
         """
+        ...
+
+
+@dataclass(frozen=True)
+class RuleFinding:
+    """What a rule of a runtime says against a model.
+
+    Attributes:
+        rule: the rule's id; docs of the target list them.
+        severity: "error": the runtime refuses it, or computes something else than the file says; "warning": it is right but
+        slower, or depends on something that is not known here.
+        node: NodeId of the node in the file as it is; empty where the file as a whole is meant.
+        operator: the node's type.
+        what: what is the matter, in a sentence. ``fix``: what to do about it.
+    """
+
+    rule: str
+    severity: Literal["error", "warning"]
+    node: NodeId
+    operator: str
+    what: str
+    fix: str
+
+    def __str__(self) -> str:
+        where = f"{self.operator} {self.node}: " if self.node else ""
+        return f"{where}{self.what} [{self.rule}]"
+
+
+@runtime_checkable
+class Checking(Protocol):
+    """What a target may offer besides: its runtime's rules, checked on a file without building anything."""
+
+    def check(self, path: Path, site: Site) -> Sequence[RuleFinding]:
+        """What the runtime at ``site`` has against the ONNX file ``path``, in graph order; empty where it has nothing.
+
+        Raises:
+            ModelError: the file cannot be read.
+        """
+        ...
+
+
+@runtime_checkable
+class Attesting(Protocol):
+    """What a target may offer besides: evidence about a finished artifact that is too slow to gather for everything that is
+    tried."""
+
+    def attest(self, folder: Path, artifact: Artifact, site: Site) -> Mapping[str, JSON]:
+        """What joins the provenance of an artifact that is handed over; its files lie in ``folder``. Says so where it has none."""
         ...
 
 

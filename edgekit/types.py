@@ -106,6 +106,24 @@ class PowerSensor:
 
 
 @dataclass(frozen=True)
+class Jetson:
+    """What an NVIDIA Jetson says of itself; ``None`` is what it does not tell, and ``reasons`` says why.
+
+    ``l4t``: the release of Jetson Linux, ``jetpack``: the JetPack that brings it. ``power_mode``: nvpmodel's, by name;
+    ``power_modes``: those that can be set. ``gpu_clock_hz``: the lowest and highest that the GPU may have now; ``clocks_locked``:
+    they are the same.
+    """
+
+    l4t: str | None
+    jetpack: str | None
+    power_mode: str | None
+    power_modes: tuple[str, ...] = ()
+    gpu_clock_hz: tuple[float, float] | None = None
+    clocks_locked: bool | None = None
+    reasons: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class DeviceFacts:
     """What the agent's probe read on the device.
 
@@ -119,6 +137,7 @@ class DeviceFacts:
         policies: groups of cores and their governors; empty on virtual machines and where the kernel has none.
         power_reason: why ``power_sensors`` is empty.
         stand_in: the device says that it stands in for another one, so its times are not that one's.
+        jetson: of NVIDIA's Jetson boards only.
     """
 
     kind: DeviceKind
@@ -145,6 +164,7 @@ class DeviceFacts:
     power_sensors: tuple[PowerSensor, ...] = ()
     power_reason: str = ""
     stand_in: bool = False
+    jetson: Jetson | None = None
 
 
 @dataclass(frozen=True)
@@ -475,6 +495,7 @@ class DeviceDifference:
 class CandidateReport:
     """One row of the verdict. ``accepted``: it holds every gate; ``reason``: why it is refused, or right but not taken.
 
+    ``quality_measured_on``: "simulation" is this machine in the place of a device that is not at hand, by the rules of its formats.
     ``explanation``: of a refused one, what broke (the operators with most of the error, slices) and what it would have gained.
     ``device_difference``: None where the host and the device are one machine, or the host cannot run it.
     """
@@ -488,7 +509,7 @@ class CandidateReport:
     candidate: Candidate
     fidelity: Fidelity | None = None
     agreement: Agreement | None = None
-    quality_measured_on: Literal["host", "device"] | None = None
+    quality_measured_on: Literal["host", "device", "simulation"] | None = None
     device_difference: DeviceDifference | None = None
     latency_s: Latency | None = None
     latency_reason: str = ""

@@ -1,4 +1,4 @@
-"""Privileged commands: a fixed list of one. The agent never escalates by itself.
+"""Privileged commands: a fixed list. The agent never escalates by itself.
 
 ``become`` is a prefix such as ``sudo -n`` that the user's own configuration on the host gives for this device. What runs behind it
 is one of the argument lists below with values that were checked; no shell is involved, and nothing is asked on a terminal.
@@ -15,9 +15,11 @@ from .errors import AgentError
 TEE = "/usr/bin/tee"
 GOVERNOR_FILE = re.compile(r"/sys/devices/system/cpu/(cpufreq/policy[0-9]{1,4}|cpu[0-9]{1,4}/cpufreq)/scaling_governor\Z")
 GOVERNOR_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}\Z")
+MODE_NUMBER = re.compile(r"[0-9]{1,3}\Z")
 _MAX_WORDS = 8
 _MAX_CHARACTERS = 256
 _TIMEOUT_S = 5.0
+_MODE_TIMEOUT_S = 30.0  # nvpmodel switches cores off and on
 
 
 def checked_prefix(value: Any) -> List[str]:
@@ -54,3 +56,25 @@ def write_governor(become: Sequence[str], path: str, name: str) -> str:
         return "%s: %s" % (" ".join(command), problem)
     said = done.stderr.decode("utf-8", "replace").strip()[-300:]
     return "" if done.returncode == 0 else "%s ended with %d: %s" % (" ".join(command), done.returncode, said)
+
+
+def set_power_mode(become: Sequence[str], program: str, number: str) -> str:
+    """``nvpmodel -m NUMBER`` with the rights that ``become`` gives, with "no" for its question whether to restart the device.
+
+    Returns:
+        What it printed.
+
+    Raises:
+        AgentError: ``protocol`` for what is no number.
+        OSError: it cannot be run.
+    """
+    if not MODE_NUMBER.match(number):
+        raise AgentError("protocol", "not a power mode's number: %.80r" % number)
+    try:
+        done = subprocess.run(
+            [*become, program, "-m", number], input=b"NO\n", stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            timeout=_MODE_TIMEOUT_S, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as problem:
+        raise OSError("nvpmodel -m %s does not end" % number) from problem
+    return done.stdout.decode("utf-8", "replace").strip()[-600:]

@@ -73,6 +73,12 @@ def _dmi(root: str) -> Board:
     return Board(product or board or None, [text for text in (product, board) if text])
 
 
+def facts_root() -> str:
+    """Where ``/`` is for a board's facts: elsewhere only on a stand-in, whose variable names a folder with that board's files."""
+    folder = os.environ.get(STAND_IN_VARIABLE, "")
+    return folder if folder.startswith("/") and os.path.isdir(folder) else "/"
+
+
 def stand_in_sign(root: str = "/") -> Optional[str]:
     """What says that this device stands in for another one: a file that its owner made, or the environment of the agent."""
     if os.environ.get(STAND_IN_VARIABLE, "") not in ("", "0"):

@@ -148,7 +148,7 @@ class SessionFolder:
             blob = blobs.verified(check_sha256(sha256))
             with disk_errors(relpath, place=self.path, needed_bytes=os.path.getsize(blob)):
                 os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
-                _link_or_copy(blob, target)
+                link_or_copy(blob, target)
             placed[relpath] = target
         return placed
 
@@ -187,7 +187,7 @@ def open_regular(path: str) -> int:
     return fd
 
 
-def _link_or_copy(source: str, target: str) -> None:
+def link_or_copy(source: str, target: str) -> None:
     """``target`` becomes a second name of ``source``, or a copy where that cannot be (another file system, another owner)."""
     source_fd = open_regular(source)
     try:

@@ -18,7 +18,7 @@ _LOCK_WAIT_S = 7.0
 
 
 class Refusal(Exception):  # noqa: N818 - an answer, not an error
-    """Why the governor was not set. ``kind``: unknown (no governor of that name), denied (no permission), none (no cpufreq)."""
+    """Why something was not set. ``kind``: unknown (no value of that name), denied (no permission), none (nothing to set)."""
 
     def __init__(self, kind: str, message: str, available: Sequence[str] = ()) -> None:
         super().__init__(message)
@@ -67,7 +67,7 @@ class Governor:
                 self._journal.note(path, old, name)
                 problem = self._write(path, name)
                 if problem:
-                    self._journal.undo(read_governor, self._write)
+                    self._journal.undo(self._read, self._write)
                     raise Refusal("denied", problem, available)
         return before
 
@@ -76,7 +76,7 @@ class Governor:
         if not self._lock.acquire(timeout=_LOCK_WAIT_S):
             return ["the governor could not be put back: its file does not answer"]
         try:
-            return self._journal.undo(read_governor, self._write)
+            return self._journal.undo(self._read, self._write)
         finally:
             self._lock.release()
 
@@ -86,7 +86,13 @@ class Governor:
 
     def repair(self) -> List[str]:
         """Put back what killed sessions have left; needs the lease. Returns a line for each change that was found."""
-        return repair(self._home, lambda path: _is_governor_file(path, self._root), read_governor, self._write)
+        return repair(self._home, self._is_ours, self._read, self._write)
+
+    def _is_ours(self, path: str) -> bool:
+        return _is_governor_file(path, self._root)
+
+    def _read(self, path: str) -> str:
+        return read_governor(path)
 
     def _available(self, files: Sequence[str]) -> List[str]:
         """Governors that every policy knows; empty where the kernel does not list them."""

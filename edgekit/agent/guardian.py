@@ -21,15 +21,18 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple, Union
 from .become import checked_prefix
 from .bench import Bench, Plan
 from .blobs import BlobStore
+from .board import facts_root
+from .built import PREFIX, BuiltStore, build_key, runner_sha256
 from .energy import EnergyPlan, EnergyRun
 from .errors import AgentError, RunError, Stop
 from .files import SessionFolder, check_relpath, check_sha256, guest_home
 from .frames import PROTOCOL, Frame, FrameError, FrameReader, encode_header
-from .governor import Governor, Refusal
+from .governor import Refusal
 from .install import install, install_root, rollback
 from .lease import Lease
 from .memory import available_bytes
 from .meters import MeterError, discover, meter_root
+from .power_mode import Controls
 from .probe import probe
 from .slots import RESIDENT_FRACTION, Slot
 from .stdio import idle, write_all
@@ -62,7 +65,8 @@ class Guardian:
         self._stop_fd, self._stop_writer = os.pipe()
         self._finished = threading.Event()
         self._lease = Lease()
-        self._governor: Optional[Governor] = None
+        self._governor: Optional[Controls] = None
+        self._become: List[str] = []
         self._host_silence_s: Optional[float] = None
         self._answering = False
         self._slots: Dict[str, Slot] = {}
@@ -176,6 +180,7 @@ class Guardian:
             "hello": self._hello, "probe": self._probe, "need": self._need, "put": self._put, "lease": self._take_lease,
             "prepare": self._prepare, "open": self._open, "infer": self._infer, "bench": self._bench, "close": self._close,
             "meters": self._meters, "energy": self._energy, "sustain": self._sustain, "governor": self._set_governor,
+            "power-mode": self._set_power_mode,
             "install": self._install, "rollback": self._rollback, "bye": self._bye,
         }  # fmt: skip
         try:
@@ -196,7 +201,8 @@ class Guardian:
             raise AgentError("protocol", "hello must carry the nonce of the banner")
         silence_s = frame.fields.get("silence_s")
         self._host_silence_s = None if silence_s is None else float(silence_s)
-        self._governor = Governor(guest_home(), self._nonce, checked_prefix(frame.fields.get("become", [])))
+        self._become = checked_prefix(frame.fields.get("become", []))
+        self._governor = Controls(guest_home(), self._nonce, self._become, facts_root())
         said = {"protocol": PROTOCOL, "pid": os.getpid(), "python": platform.python_version(), "zipapp": self._zipapp}
         return {**said, "repaired": self._repair()}, b""
 
@@ -222,7 +228,7 @@ class Guardian:
         return said
 
     def _probe(self, _: Frame) -> Tuple[Dict[str, Any], bytes]:
-        return {"facts": probe()}, b""
+        return {"facts": probe(self._become)}, b""
 
     def _files(self) -> Tuple[BlobStore, SessionFolder]:
         if self._storage is None:
@@ -279,31 +285,51 @@ class Guardian:
 
     def _place(self, fields: Dict[str, Any], folder_name: str) -> Dict[str, str]:
         blobs, folder = self._files()
+        if any(str(name).startswith(PREFIX) for name in fields["files"]):
+            raise AgentError(
+                "integrity", "an artifact may not hold files under %s: what is built here never comes from elsewhere" % PREFIX
+            )
         return folder.lay_out(folder_name, dict(fields["files"]), blobs)
 
     def _prepare(self, frame: Frame) -> Tuple[Dict[str, Any], bytes]:
-        """Let the runner build what must be built on this device; ``open`` of the same key then finds those files as well."""
+        """Let the runner build what must be built on this device, unless it has been; ``open`` of the same key finds it as well."""
         self._need_lease()
         fields = frame.fields
-        key = str(fields["key"])
+        key, options = str(fields["key"]), dict(fields["options"])
         start = self._starter(fields)
         name = "prepare-%d" % len(self._prepared)
         placed = self._place(fields, name)
-        workdir = os.path.join(self._files()[1].path, name + "-out")
-        os.mkdir(workdir, 0o700)
+        store, folder = BuiltStore(guest_home()), os.path.join(self._files()[1].path, name + "-out")
         worker = start()
         try:
-            request = {"files": placed, "options": dict(fields["options"]), "workdir": workdir}
-            reply = worker.call(
-                "prepare", request, timeout_s=float(fields["timeout_s"]),
-                on_progress=lambda event: self._emit("progress", {"step": "prepare", "key": key, **event.fields}),
-            )  # fmt: skip
+            timeout_s = float(fields["timeout_s"])
+            asked = worker.call("fingerprint", {}, timeout_s=timeout_s).fields
+            if not asked["supported"]:
+                raise AgentError("unsupported", "not supported by this runner")
+            code = runner_sha256(self._zipapp, str(fields["target"]))
+            build = build_key(str(fields["target"]), dict(fields["files"]), options, asked["fingerprint"], code)
+            found = store.lay_out(build, folder)
+            was_there = found is not None
+            if found is None:
+                kept_folder = store.kept_folder(str(fields["target"]), asked["fingerprint"])
+                part = store.begin(build)
+                try:
+                    worker.call(
+                        "prepare",
+                        {"files": placed, "options": {**options, "kept_folder": kept_folder}, "workdir": part},
+                        timeout_s=timeout_s,
+                        on_progress=lambda event: self._emit("progress", {"step": "prepare", "key": key, **event.fields}),
+                    )
+                    store.keep(build, part)
+                finally:
+                    store.abandon(part)
+                found = store.lay_out(build, folder)
         finally:
             worker.kill()
-        if not reply.fields["supported"]:
-            raise AgentError("unsupported", "not supported by this runner")
-        self._prepared[key] = {name: os.path.join(workdir, name) for name in sorted(os.listdir(workdir))}
-        return {"files": sorted(self._prepared[key])}, b""
+        if found is None:
+            raise AgentError("integrity", "what was built has changed on the disk before it was used")
+        self._prepared[key] = found
+        return {"files": sorted(found), "was_there": was_there}, b""
 
     def _open(self, frame: Frame) -> Tuple[Dict[str, Any], bytes]:
         fields = frame.fields
@@ -384,6 +410,16 @@ class Guardian:
             return {"problems": self._governor.restore()}, b""
         try:
             return {"before": self._governor.set(str(name))}, b""
+        except Refusal as refusal:
+            return {"refused": refusal.to_json()}, b""
+
+    def _set_power_mode(self, frame: Frame) -> Tuple[Dict[str, Any], bytes]:
+        """Set the power mode until the lease is released, whichever way that happens."""
+        self._need_lease()
+        if self._governor is None:
+            raise AgentError("protocol", "say hello first")
+        try:
+            return self._governor.set_power_mode(str(frame.fields["name"])), b""
         except Refusal as refusal:
             return {"refused": refusal.to_json()}, b""
 

@@ -2,7 +2,7 @@
 
 One file a session under ``<guest home>/journal`` (0700), locked by its guardian for as long as that lives. A guardian that is
 killed cannot put anything back; the next one that starts finds a journal nobody holds, and does it. After a restart of the device
-there is nothing to put back: the kernel has its defaults again, so entries of an earlier start are dropped.
+the kernel has its defaults again, so entries of an earlier start are dropped, but for settings that outlast one.
 """
 
 from __future__ import annotations
@@ -22,17 +22,20 @@ Read = Callable[[str], str]
 Write = Callable[[str, str], str]  # path, value -> why it failed; empty when it did not
 
 
+ANY_START = "*"  # the setting outlasts a restart of the device
+
+
 class Change(NamedTuple):
-    """One file of the kernel's: what stood in it, and what this session wrote."""
+    """One file of the kernel's, or a setting by its name: what stood in it, and what this session wrote."""
 
     path: str
     before: str
     after: str
-    start: str  # of the device: the kernel's random boot_id
+    start: str  # of the device: the kernel's random boot_id; or ANY_START
 
     def undo(self, read: Read, write: Write) -> str:
         """Put ``before`` back, unless somebody else has changed it since. Returns why it could not; empty when it is settled."""
-        if self.start != boot_id() or read(self.path) != self.after:
+        if self.start not in (ANY_START, boot_id()) or read(self.path) != self.after:
             return ""
         return write(self.path, self.before)
 
@@ -47,13 +50,13 @@ class Journal:
         self._path = ""
         self._changes: List[Change] = []
 
-    def note(self, path: str, before: str, after: str) -> None:
+    def note(self, path: str, before: str, after: str, *, outlasts_restart: bool = False) -> None:
         """Record a change that is about to be made; on return it is on the disk.
 
         Raises:
             AgentError: ``disk`` or ``integrity``; then the change must not be made.
         """
-        change = Change(path, before, after, boot_id())
+        change = Change(path, before, after, ANY_START if outlasts_restart else boot_id())
         with disk_errors("the restore journal"):
             if self._fd is None:
                 self._create()

@@ -1,6 +1,7 @@
 """What the device is: board, processor, memory, runtimes, what can be set and read. Nothing is changed.
 
-No other program is run but for facts that only one tells: ``sysctl`` (macOS), ``getprop`` (Android), some power meters.
+No other program is run but for facts that only one tells: ``sysctl`` (macOS), ``getprop`` (Android), ``nvpmodel`` and
+``jetson_clocks`` (Jetson), ``nvidia-smi``, some power meters.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ import re
 import struct
 import subprocess
 import sys
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Sequence
 
-from .board import GETPROP, android_property, read_board, stand_in_sign
+from .board import GETPROP, android_property, facts_root, read_board, stand_in_sign
 from .controls import cpu_policies, disk_free_bytes, power_sensors, thermal_zones
 from .files import guest_home
+from .jetson import nvidia_runtimes, read_jetson
 from .memory import available_bytes, read_text, total_bytes
 from .meters import meter_root
 
@@ -23,18 +25,26 @@ RUNTIMES = ("onnxruntime", "openvino", "ai-edge-litert", "tflite-runtime", "tens
 _X86 = ("x86_64", "amd64", "i386", "i486", "i586", "i686")
 
 
-def probe() -> Dict[str, Any]:
-    """The device's facts, as the protocol's ``probe`` answers them; ``None`` is what could not be read."""
+def probe(become: Sequence[str] = ()) -> Dict[str, Any]:
+    """The device's facts, as the protocol's ``probe`` answers them; ``None`` is what could not be read.
+
+    Args:
+        become: goes before what this user may not ask.
+    """
     cpuinfo = read_text("/proc/cpuinfo")
     emulation, stand_in = emulation_sign(platform.machine(), cpuinfo), stand_in_sign()
-    board = read_board("/", android_property if os.path.exists(GETPROP) else None)
+    root, machine = facts_root(), platform.machine()
+    if root != "/":  # the board that a stand-in stands for
+        cpuinfo = read_text(os.path.join(root, "proc/cpuinfo"))
+        machine = read_text(os.path.join(root, "proc/sys/kernel/arch"), 40).strip() or machine
+    board = read_board(root, android_property if os.path.exists(GETPROP) else None)
     sensors = power_sensors(meter_root())
     return {
         "kind": "emulated" if emulation else "stand-in" if stand_in else "real",
         "emulation_sign": emulation,
         "stand_in_sign": stand_in,
         "system": platform.system(),
-        "machine": platform.machine(),
+        "machine": machine,
         "python": platform.python_version(),
         "address_bits": 8 * struct.calcsize("P"),
         "libc": c_library(),
@@ -48,13 +58,14 @@ def probe() -> Dict[str, Any]:
         "memory_bytes": total_bytes(),
         "memory_available_bytes": available_bytes(),
         "disk_free_bytes": disk_free_bytes(guest_home()),
-        "runtimes": runtimes(),
-        "governor": read_text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor").strip() or None,
-        "policies": cpu_policies(),
-        "thermal_zones": thermal_zones(),
+        "runtimes": {**nvidia_runtimes(root, board.ids), **runtimes()},
+        "governor": read_text(os.path.join(root, "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")).strip() or None,
+        "policies": cpu_policies(root),
+        "thermal_zones": thermal_zones(root),
         "power_sensors": sensors,
         "power_reason": "" if sensors else "no power sensor was found; `meter` names one that cannot be found by itself",
         "kernel": platform.release(),
+        "jetson": read_jetson(root, become),
     }
 
 

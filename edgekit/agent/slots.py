@@ -66,9 +66,11 @@ class Slot:
     def _note(self, fields: Dict[str, Any]) -> None:
         """Keep what later answers repeat: the first load and first inference, the highest memory."""
         peaks = [value for value in (self.info.get("peak_memory_bytes"), fields.get("peak_memory_bytes")) if value is not None]
-        for name in ("load_s", "first_inference_s", "effective", "fingerprint", "pausable"):
+        for name in ("load_s", "first_inference_s", "effective", "fingerprint", "pausable", "loop"):
             if fields.get(name) is not None:
                 self.info.setdefault(name, fields[name])
+        if fields.get("details"):
+            self.info["details"] = fields["details"]
         self.info["peak_memory_bytes"] = max(peaks) if peaks else None
 
     def fail(self, problem: RunError) -> None:

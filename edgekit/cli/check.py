@@ -20,9 +20,10 @@ if TYPE_CHECKING:
         "edgekit check --json /opt/models/ocr/current",
         "edgekit check model-onnx-edgekit/ --signers ~/.ssh/allowed_signers",
         "edgekit check digits-android/",
+        "edgekit check model.onnx --target jetson",
     )
 )
-@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("path", type=click.Path(path_type=Path))
 @click.option(
     "--signers",
     metavar="FILE",
@@ -30,19 +31,39 @@ if TYPE_CHECKING:
     help="Require a signature by a key in this list, which is yours and not the bundle's (docs/signing.md).",
 )
 @click.option("--identity", metavar="NAME", help="With --signers: require that it is NAME's, as the list calls its owner.")
+@click.option(
+    "--target", metavar="NAME", help="Check a model against the rules of this target's runtime: a plugin, a profile or its alias."
+)
 @common_options
-def check(bundle: Path, signers: Path | None, identity: str | None, as_json: bool) -> None:
-    """Verify BUNDLE, or a package: every listed file is there with its size and hash, and nothing else is.
+def check(path: Path, signers: Path | None, identity: str | None, target: str | None, as_json: bool) -> None:
+    """Verify PATH, a bundle or a package: every listed file is there with its size and hash, and nothing else is.
 
     Without --signers this proves that nothing was damaged, not who made it. The exit code is 8 when anything differs, and when a
     signature that --signers requires is missing, wrong or somebody else's.
+
+    With --target, PATH is a model, and the rules of that target's runtime are checked on it, without building or sending
+    anything: what the runtime refuses, and what it would silently compute differently. The exit code is 4 when it would.
     """
-    from ..report.text import clean, size
+    from ..errors import UsageError
+    from .check_model import show_findings
     from .check_package import is_package, show_package
 
-    if is_package(bundle):
-        show_package(bundle, signers=signers, as_json=as_json)
-        return
+    if target is not None:
+        if signers is not None or identity is not None:
+            raise UsageError("--target is for models, --signers and --identity are for bundles")
+        show_findings(path, target, as_json=as_json)
+    elif is_package(path):
+        show_package(path, signers=signers, as_json=as_json)
+    else:
+        _show_bundle(path, signers, identity, as_json=as_json)
+
+
+def _show_bundle(bundle: Path, signers: Path | None, identity: str | None, *, as_json: bool) -> None:
+    from ..errors import UsageError
+    from ..report.text import clean, size
+
+    if bundle.suffix in (".onnx", ".pt2") and bundle.is_file():
+        raise UsageError(f"{bundle.name} is a model, not a bundle", hint=f"edgekit check {bundle} --target jetson, for example")
     result, verified = _checked(bundle, signers, identity)
     winner = result.bundle.winner
     if as_json:

@@ -282,6 +282,25 @@ def probe(name: str, as_json: bool) -> None:
         _print_rows(_probe_rows(device, facts, closest))
 
 
+def _jetson_rows(facts: DeviceFacts) -> dict[str, str]:
+    """What only a Jetson has."""
+    from ..report.text import listing
+
+    jetson = facts.jetson
+    if jetson is None:
+        return {}
+    modes = f"; available: {listing(jetson.power_modes)}" if jetson.power_modes else ""
+    clock = jetson.gpu_clock_hz
+    locked = "locked" if jetson.clocks_locked else "free"
+    return {
+        "jetpack": f"{jetson.jetpack or 'unknown'} (L4T {jetson.l4t or 'unknown'})",
+        "power mode": (jetson.power_mode or jetson.reasons.get("power_mode", "unknown")) + modes,
+        "gpu clock": jetson.reasons.get("clocks", "unknown")
+        if clock is None
+        else f"{clock[0] / 1e6:g} to {clock[1] / 1e6:g} MHz, {locked}",
+    }
+
+
 def _probe_rows(device: Device, facts: DeviceFacts, closest: Profile | None) -> dict[str, str]:
     from ..report.text import listing, size
 
@@ -303,6 +322,7 @@ def _probe_rows(device: Device, facts: DeviceFacts, closest: Profile | None) -> 
         "governor": (listing(governors) + (f"; available: {listing(available)}" if available else ""))
         if governors
         else "cannot be read",
+        **_jetson_rows(facts),
         "zones": listing(facts.thermal_zones),
         "power": listing(sensors) if sensors else facts.power_reason,
     }

@@ -22,7 +22,19 @@ from .request_options import ALLOW_CODE, MODEL, OFFLINE, TRUST_MODEL, WAIT, gath
     )
 )
 @MODEL
-@request_options("target", "device", "calib", "shape", "threads", "energy", "grid_intensity", "embodied", "governor", "sustain")
+@request_options(
+    "target",
+    "device",
+    "calib",
+    "shape",
+    "threads",
+    "energy",
+    "grid_intensity",
+    "embodied",
+    "governor",
+    "power_mode",
+    "sustain",
+)
 @click.option("--layers", is_flag=True, help="Also time every operator, where the runtime tells; the slowest are shown.")
 @WAIT
 @ALLOW_CODE
@@ -60,6 +72,7 @@ def profile(
         "grid_intensity": request.grid_intensity,
         "embodied": request.embodied,
         "governor": request.governor,
+        "power_mode": request.power_mode,
         "sustain": request.sustain_s,
         "layers": layers,
         "allow_code": True,  # what was not typed has been refused before, unless --allow-code let it pass

@@ -115,6 +115,12 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
         help="Set the governor of the device's CPU clock while it measures, for example performance, and put it back at the end.  "
         "[default: leave it]",
     ),
+    "power_mode": click.option(
+        "--power-mode",
+        metavar="MODE",
+        help="Set the power mode of a Jetson (nvpmodel) while it measures, by name or number, and put it back at the end. One that "
+        "needs a restart is refused.  [default: leave it]",
+    ),
     "sustain": click.option(
         "--sustain",
         metavar="10m",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import DeviceRunError
-from ..types import CpuPolicy, DeviceFacts, DeviceKind, PowerSensor
+from ..types import CpuPolicy, DeviceFacts, DeviceKind, Jetson, PowerSensor
 from .text import clean
 
 _MAX_FEATURES = 512
@@ -48,6 +48,7 @@ def facts_from_probe(answer: Any) -> DeviceFacts:
             power_sensors=tuple(_sensor(sensor) for sensor in list(answer["power_sensors"])[:_MAX_LISTED]),
             power_reason=clean(answer["power_reason"]),
             stand_in=answer["stand_in_sign"] is not None,
+            jetson=None if answer.get("jetson") is None else _jetson(answer["jetson"]),
         )
     except (KeyError, TypeError, ValueError) as problem:
         raise DeviceRunError(
@@ -77,6 +78,24 @@ def _sensor(sensor: Any) -> PowerSensor:
         rails=_texts(sensor["rails"]),
         reason=clean(sensor["reason"], 400),
     )
+
+
+def _jetson(answer: Any) -> Jetson:
+    clock = answer["gpu_clock_hz"]
+    locked = answer["clocks_locked"]
+    return Jetson(
+        l4t=_text(answer["l4t"]),
+        jetpack=_text(answer["jetpack"]),
+        power_mode=_text(answer["power_mode"]),
+        power_modes=tuple(clean(name, 40) for name in list(answer["power_modes"])[:_MAX_LISTED]),
+        gpu_clock_hz=None if clock is None else (float(clock[0]), float(clock[1])),
+        clocks_locked=None if locked is None else locked is True,
+        reasons={clean(name, 40): clean(why, 400) for name, why in list(dict(answer["reasons"]).items())[:_MAX_LISTED]},
+    )
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else clean(value, 40)
 
 
 def _count(value: Any) -> int | None:

@@ -36,6 +36,7 @@ __all__ = ["AgentSession", "BenchPlan", "Opened", "Progress", "Timeouts", "Worke
 _TIMEOUTS = Timeouts()
 _PLAN = BenchPlan()
 _LEASE_POLL_S = 0.5
+_MODE_SILENCE_S = 60.0  # nvpmodel switches cores off and on
 _MARGIN_S = 15.0  # the guardian enforces its time-outs itself; the host waits a little longer for its word
 _FAILURE_KINDS = ("crash", "error", "timeout", "out-of-memory", "missing-runtime")
 
@@ -265,12 +266,47 @@ class AgentSession:
                 raise
             self._put_back()
 
+    @contextlib.contextmanager
+    def power_mode(self, name: str | None) -> Iterator[None]:
+        """The power mode ``name`` of a Jetson while the block runs, as :meth:`governor` does; ``None`` changes nothing.
+
+        Raises:
+            UnknownNameError: the device has no such mode.
+            DeviceRunError: it has none at all, may not be told, or would have to be restarted; nothing has been changed then.
+        """
+        if name is None:
+            yield
+            return
+        with self.lease():
+            answer = self._live.request("power-mode", {"name": name}, silence_s=_MODE_SILENCE_S)
+            if "refused" in answer.fields:
+                raise self._mode_refused(name, answer.fields["refused"])
+            try:
+                yield
+            except BaseException:
+                if self._channel is not None and self._channel.usable:
+                    with contextlib.suppress(DeviceRunError, DeviceUnavailableError):  # the first problem is the one to tell
+                        self._put_back()
+                raise
+            self._put_back()
+
+    def _mode_refused(self, name: str, refused: Mapping[str, Any]) -> DeviceRunError | UnknownNameError:
+        kind, why = refused.get("kind"), clean(refused.get("message"), 400)
+        if kind == "unknown":
+            return UnknownNameError("power mode", name, [clean(known, 40) for known in list(refused.get("available") or [])[:64]])
+        hint = "leave --power-mode out"
+        if kind == "denied":
+            hint = 'let the user there run nvpmodel by sudo, and give this device become = ["sudo", "-n"]; or ' + hint
+        elif kind == "restart":
+            hint = "set it by hand and restart the device, then deploy without --power-mode"
+        return DeviceRunError(f"the power mode of {self._transport.address} cannot be set to {name}", why=why, hint=hint)
+
     def _put_back(self) -> None:
-        answer = self._live.request("governor", {"name": None}, silence_s=self._timeouts.connect_s + _MARGIN_S)
+        answer = self._live.request("governor", {"name": None}, silence_s=_MODE_SILENCE_S)
         problems = [clean(line, 400) for line in list(answer.fields.get("problems") or [])[:10]]
         if problems:
             raise DeviceRunError(
-                f"the governor of {self._transport.address} could not be put back",
+                f"what was set on {self._transport.address} could not be put back",
                 why="; ".join(problems),
                 hint="the agent tries again at the next connect",
             )
@@ -419,9 +455,10 @@ class AgentSession:
         measured = fields["measured"][key]
         requested = self._opened[key].requested
         effective: dict[str, Any] = {**clean_json(measured.get("effective") or {}), "cpus": clean_json(fields.get("cpus") or [])}
+        effective |= clean_json(measured.get("details") or {})
         warm_up = measured["warm_up"]
         return Measurement(
-            loop=LOOP,
+            loop=clean(measured.get("loop") or LOOP, 40),
             rounds=tuple(rounds),
             warm_up=WarmUp(n=int(warm_up["n"]), elapsed_s=float(warm_up["elapsed_s"]), steady=bool(warm_up["steady"])),
             load_s=float(measured["load_s"]),

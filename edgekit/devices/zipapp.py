@@ -61,9 +61,11 @@ def _is_intact(path: Path, digest: str, size_bytes: int) -> bool:
 
 def zipapp_bytes(runners: Mapping[str, Runner]) -> bytes:
     """The zipapp as bytes; equal runners give equal bytes."""
-    members = {"__main__.py": _MAIN, **_agent_sources()}
-    for target, runner in sorted(runners.items()):
-        members.update(_runner_sources(target, runner))
+    return packed({"__main__.py": _MAIN, **agent_sources(), **runner_sources(runners)})
+
+
+def packed(members: Mapping[str, bytes]) -> bytes:
+    """A zipapp of these files; equal ones give equal bytes."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:  # stored: a board's Python may lack zlib
         for name in sorted(members):
@@ -74,7 +76,8 @@ def zipapp_bytes(runners: Mapping[str, Runner]) -> bytes:
     return stream.getvalue()
 
 
-def _agent_sources() -> dict[str, bytes]:
+def agent_sources() -> dict[str, bytes]:
+    """The agent's modules by their path in a zipapp, under ``agent/``."""
     folder = resources.files("edgekit") / "agent"
     return {
         f"{name}/{file.name}": file.read_bytes()
@@ -84,7 +87,19 @@ def _agent_sources() -> dict[str, bytes]:
     }
 
 
-def _runner_sources(target: str, runner: Runner) -> dict[str, bytes]:
+def runner_sources(runners: Mapping[str, Runner]) -> dict[str, bytes]:
+    """The runners' modules by their path in a zipapp, ``runners/<target>/*.py``.
+
+    Raises:
+        UsageError: a runner whose files or names cannot be packed.
+    """
+    sources: dict[str, bytes] = {}
+    for target, runner in sorted(runners.items()):
+        sources.update(_sources_of(target, runner))
+    return sources
+
+
+def _sources_of(target: str, runner: Runner) -> dict[str, bytes]:
     if not _TARGET_NAME.match(target):
         raise UsageError(f"target {target!r} cannot be packed for a device", why="its name would not make a folder name")
     sources: dict[str, bytes] = {}

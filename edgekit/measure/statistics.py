@@ -5,6 +5,8 @@ unit that is resampled (a bootstrap over clusters; Kalibera and Jones, "Rigorous
 the levels of repetition). A percentile bootstrap over few units is too narrow; its percentiles are therefore moved outwards as
 Hesterberg describes ("What teachers should know about the bootstrap", The American Statistician 69, 2015, section 5.3: the
 expanded percentile interval).
+
+This file also travels to devices (:mod:`edgekit.on_device`): Python 3.8 and numpy must do.
 """
 
 from __future__ import annotations
@@ -12,14 +14,19 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from statistics import NormalDist
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from ..types import Latency, Ratio
 
-Rounds = Sequence[Sequence[float]]
-Floats = npt.NDArray[np.float64]
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Rounds = Sequence[Sequence[float]]
+    Floats = npt.NDArray[np.float64]
+else:
+    Rounds = Floats = Any  # Python 3.8 has no Sequence[...], and the numpy of its time no numpy.typing
 
 _REPLICATES = 2000
 _SEED = 20261121
@@ -85,7 +92,7 @@ def speedup(slower_rounds: Rounds, faster_rounds: Rounds) -> Ratio:
     slower, faster = checked(slower_rounds), checked(faster_rounds)
     if len(slower) != len(faster):
         raise ValueError(f"{len(slower)} rounds cannot be paired with {len(faster)}")
-    ratios = np.array([np.median(a) / np.median(b) for a, b in zip(slower, faster, strict=True)])
+    ratios = np.array([np.median(a) / np.median(b) for a, b in zip(slower, faster)])  # noqa: B905 - Python 3.8; as many of each
     value = float(np.median(ratios))
     if len(ratios) == 1:
         return Ratio(value, (float(slower[0].min() / faster[0].max()), float(slower[0].max() / faster[0].min())))

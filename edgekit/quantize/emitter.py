@@ -162,12 +162,17 @@ class _Emitter:
             quantized = as_uint8(quantized)
         key = (name, axis, factor, quantized.scale.tobytes())
         if key not in self.weights:
-            inputs = [
-                self.constant(f"{name}_quantized", quantized.stored),
+            steps = [
                 self.constant(f"{name}_scale", quantized.scale),
                 self.constant(f"{name}_zero_point", quantized.zero_point),
             ]
-            self.weights[key] = (self.dequantize(inputs, self.fresh(f"{name}_dequantized"), axis), quantized)
+            if self.placement.weight_storage == "float":
+                stored = self.fresh(f"{name}_quantized")
+                source = name if factor == 1.0 else self.constant(f"{name}_scaled", exact)
+                self.node("QuantizeLinear", [source, *steps], stored, **({} if axis is None else {"axis": axis}))
+            else:
+                stored = self.constant(f"{name}_quantized", quantized.stored)
+            self.weights[key] = (self.dequantize([stored, *steps], self.fresh(f"{name}_dequantized"), axis), quantized)
         return self.weights[key]
 
     def bias(self, name: str, values: Floats, scale: np.typing.NDArray[np.float64]) -> str:

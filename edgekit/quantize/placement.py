@@ -70,6 +70,10 @@ class _Planner:
         self.keep_float = keep_float
         self.constants = graphs.float_initializers(graph)
         self.stored = {tensor.name for tensor in graph.initializer}
+        self.fixed = set(self.stored)  # and what is computed from stored tensors alone, such as a bias that is reshaped
+        for node in graph.node:
+            if node.op_type != "Constant" and node.input and self.fixed.issuperset(name for name in node.input if name):
+                self.fixed.update(node.output)
         self.counts = graphs.consumed_names(graph)
         self.readers: dict[str, list[onnx.NodeProto]] = defaultdict(list)
         for node in graph.node:
@@ -80,11 +84,13 @@ class _Planner:
         chosen = {graphs.node_id(node): node for node in self.graph.node if self.suits(node)}
         inputs: dict[NodeId, tuple[str, ...]] = {name: (node.input[0],) for name, node in chosen.items()}
         if self.placement.residual_add != "float":
-            ends = {self.end(node)[0] for node in chosen.values()}
+            ends = {self.before_add(self.end(node)[0]) for node in chosen.values()}
+            if self.placement.residual_add == "shortcut":  # what others read as well cannot become part of the addition
+                ends = {end for end in ends if self.counts[end] == 1}
             for node in self.graph.node:
                 if self.is_residual(node, ends):
                     chosen[graphs.node_id(node)] = node
-                    inputs[graphs.node_id(node)] = self.residual_inputs(node)
+                    inputs[graphs.node_id(node)] = self.residual_inputs(node, ends)
         return [
             self.operator(node, inputs)
             for node in self.graph.node
@@ -122,7 +128,7 @@ class _Planner:
             and graphs.is_standard(node)
             and graphs.node_id(node) not in self.keep_float
             and len(set(node.input)) == 2
-            and not self.stored & set(node.input)
+            and not self.fixed & set(node.input)
             and any(name in ends for name in node.input)
         )
 
@@ -196,10 +202,20 @@ class _Planner:
                     return name, name
         return tensor, None
 
-    def residual_inputs(self, node: onnx.NodeProto) -> tuple[str, ...]:
+    def residual_inputs(self, node: onnx.NodeProto, ends: Collection[str]) -> tuple[str, ...]:
+        """The shortcut is the input that no quantized operator makes; of two branches that both end in one, the shorter."""
         if self.placement.residual_add == "both":
             return tuple(node.input)
-        return (min(node.input, key=self.depth),)
+        return (min(node.input, key=lambda name: (name in ends, self.depth(name))),)
+
+    def before_add(self, end: str) -> str:
+        """Where what fuses into a quantized operator in front of an addition ends."""
+        while self.counts[end] == 1 and self.readers[end]:
+            reader = self.readers[end][0]
+            if reader.op_type not in self.placement.fused_before_add or reader.input[0] != end:
+                break
+            end = graphs.node_id(reader)
+        return end
 
     def depth(self, tensor: str) -> int:
         """The longest way from an input, in nodes: a shortcut is the shorter of two ways."""

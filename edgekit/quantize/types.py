@@ -29,12 +29,14 @@ class Placement:
         weight_type: storage of weights, always symmetric: zero point 0 (int8) or 128 (uint8). ``weight_bits`` 7 keeps |w| <= 64:
             x86 without VNNI adds pairs of products in 16 bits.
         per_channel: one weight scale a channel along the axis above; otherwise one a tensor.
+        weight_storage: "integers" behind ``DequantizeLinear``, or "float" behind a pair, where a runtime quantizes weights itself.
         quantize_outputs: whether what an operator puts out is quantized again behind it (an integer kernel needs its output scale).
         float_outputs: operator types whose integer kernel can put out float. Their output is quantized only where every reader
             quantizes it anyway: that costs no precision, and saves the way over float.
         absorbed: activation functions directly behind, read by nothing else, whose output takes the place of the operator's own.
         bias: "int32" stores it with scale activation*weight, "float" leaves it alone.
         residual_add: "float", "both" inputs quantized, or the "shortcut" alone, so that the main branch can fuse.
+        fused_before_add: operators between a quantized one and a residual addition that become part of it as well.
         keep_depthwise_float: convolutions whose filters see one channel.
         guard_floats: keep the runtime from quantizing what was left in float between two quantized tensors (see ``float_guard``).
         least_channels: operators with fewer input or output channels (products: K or N) stay float.
@@ -47,11 +49,13 @@ class Placement:
     weight_type: Literal["int8", "uint8"] = "int8"
     weight_bits: Literal[7, 8] = 8
     per_channel: bool = True
+    weight_storage: Literal["integers", "float"] = "integers"
     quantize_outputs: bool = True
     float_outputs: tuple[str, ...] = ()
     absorbed: tuple[str, ...] = ("Relu", "Clip")
     bias: Literal["int32", "float"] = "int32"
     residual_add: Literal["float", "both", "shortcut"] = "float"
+    fused_before_add: tuple[str, ...] = ()
     keep_depthwise_float: bool = True
     guard_floats: bool = False
     least_channels: int = 1

@@ -49,6 +49,9 @@ QUALITY: tuple[tuple[str, Cell], ...] = (
 )
 
 
+_JUDGED = {"host": "on the host", "device": "on the device", "simulation": "by a CPU simulation of the device"}
+
+
 def print_report(report: DeployReport, console: Console) -> None:
     """Prints the verdict of ``report``: tables, refusals, winner, evidence, warnings and the next command."""
     say(console, _headline(report), style="bold")
@@ -235,7 +238,7 @@ def _evidence(report: DeployReport, row: CandidateReport) -> list[str]:
     if row.agreement is not None:
         labelled = row.agreement.kind == "predictions"
         source = "synthetic inputs" if row.agreement.synthetic else "labelled samples" if labelled else "held-out inputs"
-        judged = f", judged on the {row.quality_measured_on}" if row.quality_measured_on else ""
+        judged = f", judged {_JUDGED[row.quality_measured_on]}" if row.quality_measured_on else ""
         lines.append(
             f"agreement: {fraction(row.agreement.value)} with float ({row.agreement.kind}) on {row.agreement.n} {source}{judged}"
         )

@@ -49,6 +49,9 @@ class TargetConformance:
     #: Slugs of schemes that fail when run, and that give wrong outputs, by intention (the null target has such).
     fails_when_run: ClassVar[frozenset[str]] = frozenset()
     wrong_when_run: ClassVar[frozenset[str]] = frozenset()
+    #: The runtime needs hardware that is not here: artifacts run as this machine simulates it (``Runner.host_options``), with these
+    #: modules. Whether the hardware does the same is then not shown.
+    simulated_with: ClassVar[tuple[str, ...]] = ()
     #: Largest difference of full precision to ONNX Runtime, as a fraction of the output's largest magnitude.
     full_precision_error: ClassVar[float] = 1e-4
 
@@ -79,7 +82,7 @@ class TargetConformance:
 
     @pytest.fixture
     def workbench(self, target: Target, site: Site, tmp_path: Path) -> Iterator[Workbench]:
-        bench = Workbench(target, site, tmp_path)
+        bench = Workbench(target, site, tmp_path, simulated=bool(self.simulated_with))
         yield bench
         bench.close()
 
@@ -217,12 +220,13 @@ class TargetConformance:
     def test_runner_code_is_a_guest(self, workbench: Workbench) -> None:
         """Python 3.8, no relative import, nothing but the standard library, numpy and what the runner requires."""
         for built in workbench.build_all(CASES["conv"]):
-            runner = workbench.target.runner(built.artifact, workbench.site)
+            runner = workbench.runner(built)
             assert runner.entry in {path.stem for path in runner.code}
             assert set(runner.files) <= set(built.artifact.files)
             json.dumps(runner.options, allow_nan=False)
             for path in runner.code:
-                assert guest.problems(path, allowed=(*runner.requires, *(p.stem for p in runner.code))) == []
+                own = [each.stem for each in runner.code]
+                assert guest.problems(path, allowed=(*runner.requires, *self.simulated_with, *own)) == []
 
     @every_model
     def test_full_precision_equals_the_reference(self, workbench: Workbench, case: ModelCase) -> None:
@@ -264,7 +268,7 @@ class TargetConformance:
         case = CASES["conv"]
         built = next(b for b in workbench.build_all(case) if isinstance(b.candidate.scheme, (Float32, AsIs)))
         feed = case.feed(1, 8)
-        runner = workbench.target.runner(built.artifact, workbench.site)
+        runner = workbench.runner(built)
         found = guest.run_alone(runner, built.artifact, built.folder, feed, workbench.folder)
         assert relative_error(found.outputs, workbench.reference(case, feed)) < self.full_precision_error
         assert isinstance(found.fingerprint, dict)
@@ -276,7 +280,7 @@ class TargetConformance:
 
         case = CASES["conv"]
         built = next(b for b in workbench.build_all(case) if isinstance(b.candidate.scheme, (Float32, AsIs)))
-        runner: Runner = workbench.target.runner(built.artifact, workbench.site)
+        runner: Runner = workbench.runner(built)
         feed = case.feed(1, 8)
         with AgentSession(local_transport(), {workbench.target.name: runner}) as session:
             session.push(built.folder, built.artifact.files)

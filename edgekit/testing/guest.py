@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,7 +65,7 @@ def problems(path: Path, *, allowed: Collection[str]) -> list[str]:
         return [f"line {problem.lineno}: not Python {'.'.join(map(str, OLDEST_PYTHON))}: {problem.msg}"]
     found = _newer_annotations(tree)
     known = {*sys.stdlib_module_names, "numpy", *allowed}
-    for node in ast.walk(tree):
+    for node in _that_run(tree):
         names: list[str] = []
         if isinstance(node, ast.ImportFrom):
             if node.level:
@@ -78,6 +78,18 @@ def problems(path: Path, *, allowed: Collection[str]) -> list[str]:
             if top and top not in known:
                 found.append(f"line {getattr(node, 'lineno', 0)}: imports {top}")
     return found
+
+
+def _that_run(tree: ast.Module) -> Iterator[ast.AST]:
+    """Every node but those under ``if TYPE_CHECKING:``, which only type checkers read."""
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            waiting += node.orelse
+        else:
+            waiting += ast.iter_child_nodes(node)
 
 
 def _newer_annotations(tree: ast.Module) -> list[str]:

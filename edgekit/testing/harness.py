@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import importlib.util
 import json
+import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,10 +44,13 @@ class BuiltCandidate:
 
 
 class Workbench:
-    """One target at one site with a folder to work in. Close it to close the sessions that ``run`` opened."""
+    """One target at one site with a folder to work in. Close it to close the sessions that ``run`` opened.
 
-    def __init__(self, target: Target, site: Site, folder: Path) -> None:
-        self.target, self.site, self.folder = target, site, folder
+    ``simulated``: artifacts run with ``Runner.host_options``, as this machine runs them where the device is not at hand.
+    """
+
+    def __init__(self, target: Target, site: Site, folder: Path, *, simulated: bool = False) -> None:
+        self.target, self.site, self.folder, self.simulated = target, site, folder, simulated
         self._models: dict[str, Model] = {}
         self._built: dict[tuple[str, str, str], BuiltCandidate] = {}
         self._sessions: dict[Path, Any] = {}
@@ -95,10 +100,15 @@ class Workbench:
     def build_all(self, case: ModelCase, run: str = "first") -> list[BuiltCandidate]:
         return [self.build(case, candidate, run) for candidate in self.accepted(case)]
 
+    def runner(self, built: BuiltCandidate) -> Runner:
+        """The target's runner, with the options that it runs with here."""
+        found = self.target.runner(built.artifact, self.site)
+        return dataclasses.replace(found, options={**found.options, **found.host_options}) if self.simulated else found
+
     def run(self, built: BuiltCandidate, feed: Feed) -> dict[str, Array]:
         """One inference by the target's runner, in this process, under the original names."""
         if built.folder not in self._sessions:
-            runner = self.target.runner(built.artifact, self.site)
+            runner = self.runner(built)
             files = {name: str(built.folder / name) for name in runner.files}
             self._sessions[built.folder] = load_entry(runner).Session(files, dict(runner.options))
         names = {(m.role, m.original.name): m.artifact.name for m in built.artifact.io}
@@ -127,11 +137,22 @@ class Workbench:
 def load_entry(runner: Runner) -> Any:
     """The runner's entry module, loaded from its file."""
     path = next(path for path in runner.code if path.stem == runner.entry)
+    for sibling in (each for each in runner.code if each != path and each.stem not in sys.modules):
+        sys.path.insert(0, str(sibling.parent))  # files beside it are imported by their plain names, as on the device
+        try:
+            importlib.import_module(sibling.stem)
+        finally:
+            sys.path.remove(str(sibling.parent))
     spec = importlib.util.spec_from_file_location(f"conformance_{path.parent.name}_{path.stem}", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    beside = sorted({str(each.parent) for each in runner.code})  # as on the device, where they lie in one folder
+    sys.path[:0] = beside
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        del sys.path[: len(beside)]
     return module
 
 

@@ -202,15 +202,20 @@ def _with_auto(result: TaskResult, measured: measuring.Measured) -> TaskResult:
 
 
 def taken(features: tuple[str, ...], budget_s: float) -> Taken:
-    versions = {"Python": platform.python_version()}
-    for name in PACKAGES:
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            versions[name] = metadata.version(name)
     return Taken(
         commit=results.commit(),
         cpu=results.cpu(),
         features=tuple(feature for feature in FEATURES if feature in features),
         date=f"{datetime.now(UTC):%Y-%m-%d}",
-        versions=versions,
+        versions=versions_of(PACKAGES),
         budget_s=budget_s,
     )
+
+
+def versions_of(packages: tuple[str, ...]) -> dict[str, str]:
+    """Of Python and of those packages that are installed."""
+    versions = {"Python": platform.python_version()}
+    for name in packages:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            versions[name] = metadata.version(name)
+    return versions

@@ -210,9 +210,9 @@ def test_prepare_builds_on_the_device(toy: Toy) -> None:
     steps: list[str] = []
     with AgentSession(local_transport(), {"toy": toy.runner()}) as session:
         session.push(toy.artifact, toy.files)
-        runner = toy.runner(text="built.txt")
+        runner = toy.runner(text="built/built.txt")
         assert session.prepare("one", "toy", runner, toy.files, lambda done, total, text: steps.append(text)) is None
-        opened(session, toy, text="built.txt")
+        opened(session, toy, text="built/built.txt")
         assert session.infer("one", {"x": X})["read"].tobytes() == b"built here"
         failure = session.prepare("two", "toy", toy.runner(at_prepare="raise"), toy.files)
         assert failure is not None

@@ -22,6 +22,11 @@ from bench_parts import (
     engine_tables,
     engine_verdicts,
     holding,
+    jetson,
+    jetson_graphs,
+    jetson_lines,
+    jetson_records,
+    jetson_tables,
     lines,
     measuring,
     ranges_by_mse,
@@ -36,7 +41,8 @@ from edgekit.types import Ratio
 
 __all__ = [
     "contestants", "engine", "engine_calibration", "engine_large", "engine_lines", "engine_models", "engine_processes",
-    "engine_quality", "engine_records", "engine_tables", "engine_verdicts", "holding", "lines", "measuring", "ranges_by_mse",
+    "engine_quality", "engine_records", "engine_tables", "engine_verdicts", "holding", "jetson", "jetson_graphs", "jetson_lines",
+    "jetson_records", "jetson_tables", "lines", "measuring", "ranges_by_mse",
     "records", "results", "tables", "task_list", "tasks",
 ]  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import time
 from dataclasses import dataclass, field
@@ -115,5 +116,8 @@ def wait_until_gone(pid: int, timeout_s: float = 30.0) -> None:
 
 def children_of(pid: int) -> list[int]:
     """Running direct children of a process."""
-    text = "".join(path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children"))
+    text = ""
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a thread that has ended meanwhile
+            text += path.read_text()
     return [int(child) for child in text.split() if is_running(int(child))]

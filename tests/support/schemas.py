@@ -14,7 +14,7 @@ NAMES = (
     "deploy", "error", "bundle", "inspect", "profile", "fleet",
     "devices", "device", "device-add", "device-remove", "device-doctor", "device-setup", "probe",
     "toolchains", "toolchain", "toolchain-remove", "check", "check-package", "sign", "package",
-    "package-manifest",
+    "package-manifest", "on-device",
 )  # fmt: skip
 SCHEMAS = {name: json.loads((FOLDER / f"edgekit.{name}-1.json").read_text()) for name in NAMES}
 PREPROCESS = json.loads((FOLDER / "preprocess-1.json").read_text())
