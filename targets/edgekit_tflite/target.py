@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from edgekit.errors import ModelError
 from edgekit.schemes import AsIs, Float16, Float32, Int8Dynamic, Int8Static, Scalar, Scheme, WeightOnly
+from edgekit.targets import DeviceRuntime
 from edgekit.types import JSON, Artifact, BuildData, Candidate, NodeId, Reject, Runner, Site, TensorMap, sha256_file
 
 from . import limits, vendor
@@ -37,6 +38,7 @@ class TFLiteTarget:
     supports_keep_float = True
     formats = ("tflite",)
     compression_worth = COMPRESSION_WORTH
+    device_runtime = DeviceRuntime(limits.RUNTIMES)
 
     def read_file(self, path: Path) -> FileFacts:
         """See :class:`edgekit.targets.Reading`."""

@@ -109,6 +109,20 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 AXES = {"image": 0, "probabilities": 0}
 
 
+def test_tensorflows_own_interpreter_is_a_runtime(model: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It keeps its resolvers elsewhere; here LiteRT's classes stand where TensorFlow has them."""
+    found = vendor.litert("interpreter")
+    fake: Any = types.ModuleType("tensorflow.lite")
+    fake.Interpreter, fake.experimental = found.Interpreter, types.SimpleNamespace(OpResolverType=found.OpResolverType)
+    monkeypatch.setattr(device, "_runtime", lambda: ("tensorflow", "2.20.0", fake))
+    feed = CASES["conv"].feed(1, 4)
+    want = device.Session(model, {}).run(feed)["probabilities"]
+    for xnnpack in (True, False):
+        session = device.Session(model, {"xnnpack": xnnpack})
+        assert (session.effective["runtime"], session.effective["xnnpack"]) == ("tensorflow", xnnpack)
+        np.testing.assert_allclose(session.run(feed)["probabilities"], want, rtol=1e-4, atol=1e-6)
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 def test_threads_and_xnnpack_in_force_are_told(model: dict[str, str], threads: int) -> None:
     session = device.Session(model, {"threads": threads})

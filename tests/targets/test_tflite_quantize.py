@@ -112,7 +112,8 @@ def test_what_it_has_not_is_refused(bench: Workbench, scheme: Scheme, run_option
 def test_a_device_without_any_of_the_runtimes_is_refused(bench: Workbench) -> None:
     candidate, model = Candidate("tflite", Float32()), bench.model(CASES["conv"])
     assert "not on the device" in str(TARGET.reject(model, candidate, site(runtime="onnxruntime")))
-    assert TARGET.reject(model, candidate, site(runtime="tflite-runtime")) is None
+    for runtime in TARGET.device_runtime.packages:
+        assert TARGET.reject(model, candidate, site(runtime=runtime)) is None, runtime
 
 
 @pytest.mark.parametrize(
