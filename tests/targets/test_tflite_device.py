@@ -110,7 +110,7 @@ AXES = {"image": 0, "probabilities": 0}
 
 
 def test_tensorflows_own_interpreter_is_a_runtime(model: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """LiteRT's module stands where TensorFlow 2.21 has its own: ``import tensorflow.lite`` finds a package without an Interpreter."""
+    """LiteRT's module stands where TensorFlow 2.21 has its own: the package ``tensorflow.lite`` has no Interpreter."""
     found, really = vendor.litert("interpreter"), importlib.import_module
     there = {"tensorflow.lite.python.interpreter": found, "tensorflow": types.SimpleNamespace(__version__="2.21.0")}
 
