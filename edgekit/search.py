@@ -21,7 +21,7 @@ from .judging import FloatView, compare, failure_of, open_worker, predictor, vie
 from .measure.statistics import speedup, summarize
 from .measure.trust import summarize_conditions, trust
 from .types import BuildData, CandidateReport, Feed, Feeds, Fidelity, Measurement, RunFailure, Site, Stage, TensorSpec
-from .verdict import Choice, choose, is_full_precision
+from .verdict import NOT_TRIED, Choice, choose, is_full_precision
 
 if TYPE_CHECKING:
     from .evaluation import Evaluation, Predict
@@ -113,7 +113,7 @@ def build_all(
             refused[item.id] = item.refused(str(item.reject))
             impossible += _impossible(model, item)
         elif budget.is_spent(BUILDING) and built and item.id not in owed:
-            refused[item.id] = item.refused(f"not tried: {BUILDING:.0%} of the budget of {budget.budget_s:g} s was used up")
+            refused[item.id] = item.refused(f"{NOT_TRIED}{BUILDING:.0%} of the budget of {budget.budget_s:g} s was used up")
         else:
             try:
                 built[item.id] = build(model, item, data, threads=threads)

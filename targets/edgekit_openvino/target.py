@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import ModelError
+from edgekit.quantize.content import Content
 from edgekit.schemes import AsIs, BFloat16, Float16, Float32, Int8Dynamic, Int8Static, Scalar, Scheme, Vendor, WeightOnly
 from edgekit.targets import DeviceRuntime
 from edgekit.types import JSON, Artifact, BuildData, Candidate, NodeId, Reject, Runner, Site, sha256_file
 
 from . import limits, vendor
-from .content import STATIC_OPERATORS, Content, content_of
+from .content import STATIC_OPERATORS, content_of
 from .worth import COMPRESSION_WORTH
 
 if TYPE_CHECKING:
