@@ -101,8 +101,9 @@ def execute(run: Run, started: float, progress: Progress) -> Outcome:
     budget = search.Budget(request.budget_s)
     with toolchain.policy(timeout_s=run.timeouts.toolchain_s, progress=progress):
         built, refused = search.build_all(
-            run.model, run.planned, run.data, threads=request.threads, budget=budget, progress=progress
-        )
+            run.model, run.planned, run.data, threads=request.threads, budget=budget, progress=progress,
+            asked_for=request.has_chosen_precision,
+        )  # fmt: skip
     reference = _reference(run, reference_plan(run.model, Site(run.profile, run.facts)), built)
     baseline = None
     if run.original is not None:

@@ -21,7 +21,7 @@ from .judging import FloatView, compare, failure_of, open_worker, predictor, vie
 from .measure.statistics import speedup, summarize
 from .measure.trust import summarize_conditions, trust
 from .types import BuildData, CandidateReport, Feed, Feeds, Fidelity, Measurement, RunFailure, Site, Stage, TensorSpec
-from .verdict import Choice, choose, is_full_precision
+from .verdict import NOT_TRIED, Choice, choose, is_full_precision
 
 if TYPE_CHECKING:
     from .evaluation import Evaluation, Predict
@@ -78,11 +78,21 @@ class Allowance:
 
 
 def build_all(
-    model: Model, planned: Sequence[Planned], data: BuildData | None, *, threads: int, budget: Budget, progress: Progress
+    model: Model,
+    planned: Sequence[Planned],
+    data: BuildData | None,
+    *,
+    threads: int,
+    budget: Budget,
+    progress: Progress,
+    asked_for: bool = False,
 ) -> tuple[dict[str, Built], dict[str, CandidateReport]]:
     """Builds what is not refused. A candidate that cannot be built is a row with its reason, not the end.
 
     A target whose vendor package is missing has one row that says so, whatever it would have offered.
+
+    Args:
+        asked_for: a precision was named, so each target builds its likeliest of that, however little time there is.
 
     Raises:
         DataError, OutputError: no candidate's fault.
@@ -94,6 +104,7 @@ def build_all(
     refused: dict[str, CandidateReport] = {}
     missing: dict[str, DependencyError] = {}  # by target
     impossible: list[ModelError] = []
+    owed = _likeliest_beside_float(planned) if asked_for else frozenset()
     for index, item in enumerate(_likeliest_of_each_target_first(planned)):
         progress.advance(index, len(planned), item.id)
         if item.target.name in missing:
@@ -101,8 +112,8 @@ def build_all(
         if item.reject is not None:
             refused[item.id] = item.refused(str(item.reject))
             impossible += _impossible(model, item)
-        elif budget.is_spent(BUILDING) and built:
-            refused[item.id] = item.refused(f"not tried: {BUILDING:.0%} of the budget of {budget.budget_s:g} s was used up")
+        elif budget.is_spent(BUILDING) and built and item.id not in owed:
+            refused[item.id] = item.refused(f"{NOT_TRIED}{BUILDING:.0%} of the budget of {budget.budget_s:g} s was used up")
         else:
             try:
                 built[item.id] = build(model, item, data, threads=threads)
@@ -140,6 +151,14 @@ def _likeliest_of_each_target_first(planned: Sequence[Planned]) -> list[Planned]
         ranked.append((turn[item.target.name], item))
         turn[item.target.name] += 1
     return [item for _, item in sorted(ranked, key=lambda pair: pair[0])]
+
+
+def _likeliest_beside_float(planned: Sequence[Planned]) -> frozenset[str]:
+    likeliest: dict[str, str] = {}
+    for item in planned:
+        if item.reject is None and not is_full_precision(item.candidate):
+            likeliest.setdefault(item.target.name, item.id)
+    return frozenset(likeliest.values())
 
 
 @dataclass(frozen=True)

@@ -171,6 +171,25 @@ class Attesting(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class DeviceRuntime:
+    """What a target's code on the device imports.
+
+    ``packages``: by the names of their metadata. Any of them does; the first is the one to install, from an index.
+    ``comes_with``: the command for people where it is in no index, but comes with the board's own software; else empty.
+    """
+
+    packages: tuple[str, ...]
+    comes_with: str = ""
+
+
+@runtime_checkable
+class Needing(Protocol):
+    """What a target may say besides: what it needs on a device; ``edgekit devices doctor`` tells what of it is missing there."""
+
+    device_runtime: DeviceRuntime
+
+
 #: Formats that become ONNX when they are loaded: every target builds from that.
 ONNX_FORMATS = ("onnx", "pt2")
 

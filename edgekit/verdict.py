@@ -27,6 +27,10 @@ class Choice:
     reason: str
 
 
+#: How the reason of a row begins that the budget left no time for.
+NOT_TRIED = "not tried: "
+
+
 def is_full_precision(candidate: Candidate) -> bool:
     """The target's own baseline: float32, or the model as it came when it is quantized already."""
     return isinstance(candidate.scheme, (Float32, AsIs))
@@ -186,6 +190,7 @@ def _why_float(rows: Sequence[CandidateReport], incumbent: CandidateReport, kept
         row for row in rows if not row.accepted and row.stage in ("judged", "measured") and not is_full_precision(row.candidate)
     ]
     unscored = [row for row in rows if row.stage == "built"]
+    untried = [row for row in rows if row.stage == "rejected" and row.reason.startswith(NOT_TRIED)]
     parts = []
     if kept:
         parts.append(f"{len(kept)} candidate{'s are' if len(kept) > 1 else ' is'} right but not {scale.better}")
@@ -197,4 +202,6 @@ def _why_float(rows: Sequence[CandidateReport], incumbent: CandidateReport, kept
             if len(unscored) == 1
             else f"{len(unscored)} did not run or were not scored"
         )
+    if untried:
+        parts.append(f"the budget was too small to try {len(untried)} other{'s' if len(untried) > 1 else ''}")
     return f"{incumbent.id} is kept: {', '.join(parts) or 'there was nothing else to try'}"

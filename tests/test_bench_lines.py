@@ -29,7 +29,26 @@ def test_a_winner_that_loses_on_the_third_set_is_a_miss_for_the_targets_that_cho
 def test_auto_may_be_slower_only_within_the_interval(ratio: tuple[float, tuple[float, float]] | None, verdict: str) -> None:
     rows = (row("edgekit onnx/int8", 1.5, "onnx", "auto"), row("edgekit openvino/bfloat16", 1.6, "openvino"))
     found = result(rows=rows, best_single=rows[1].name, auto_against_best=Ratio(*ratio) if ratio else None)
-    assert verdicts(found, "auto is not slower") == [verdict]
+    assert verdicts(found, "auto is not slower than the best") == [verdict]
+
+
+@pytest.mark.parametrize(
+    ("own_float", "verdict"),
+    [((1.0, (1.0, 1.0)), "met"), ((0.98, (0.9, 1.1)), "met"), ((0.9, (0.85, 0.95)), "missed"), (None, "skipped")],
+)
+def test_a_winner_is_not_slower_than_its_own_float(own_float: tuple[float, tuple[float, float]] | None, verdict: str) -> None:
+    chosen = deployed("tflite", "tflite/int8", own_float=Ratio(*own_float) if own_float else None)
+    assert verdicts(result(deploys=(chosen,)), "its own float") == [verdict]
+    failed = records.Deployed("tflite", 12.0, fails="no such operator")
+    assert verdicts(result(deploys=(failed,)), "its own float") == ["missed"]
+
+
+@pytest.mark.parametrize("name", ["magika", "minilm"])
+@pytest.mark.parametrize(("speed", "verdict"), [(2.95, "met"), (2.85, "missed")])
+def test_litert_has_a_least_speed_among_matrix_products(name: str, speed: float, verdict: str) -> None:
+    found = result(name, rows=(row("edgekit tflite/int8-dynamic", speed, "tflite"),))
+    assert verdicts(found, "tflite reaches 2.9x") == [verdict]
+    assert verdicts(replace(found, taken=replace(TAKEN, features=("avx2",))), "tflite reaches 2.9x") == ["skipped"]
 
 
 @pytest.mark.parametrize(("speed", "verdict"), [(3.25, "met"), (3.15, "missed")])

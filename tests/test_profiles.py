@@ -56,9 +56,9 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
 def test_the_profiles_that_ship_load_and_agree_with_the_rules() -> None:
     shipped = load_profiles()
     assert {
-        "generic-arm64", "generic-cuda", "generic-x86-64", "intel-core-ultra", "intel-n100", "jetson-agx-orin", "jetson-nano", "jetson-orin-nano",
-        "jetson-thor", "jetson-xavier-nx", "pixel-8", "raspberry-pi-4", "raspberry-pi-5", "raspberry-pi-zero-2-w", "rk3588",
-        "snapdragon-8",
+        "generic-arm64", "generic-cuda", "generic-x86-64", "intel-core-ultra", "intel-n100", "jetson-agx-orin", "jetson-nano",
+        "jetson-orin-nano", "jetson-thor", "jetson-xavier-nx", "pixel-8", "raspberry-pi-4", "raspberry-pi-5",
+        "raspberry-pi-zero-2-w", "rk3588", "snapdragon-8",
     } == set(shipped)  # fmt: skip
     for name, profile in shipped.items():
         assert re.fullmatch(r"[a-z0-9-]+", name)

@@ -11,7 +11,7 @@ from edgekit.measure.statistics import summarize
 from edgekit.request import LatencyLimit
 from edgekit.schemes import Float32, Int8Dynamic, Int8Static, Scheme
 from edgekit.types import Candidate, CandidateReport, Fidelity, Measurement, WarmUp
-from edgekit.verdict import Choice, choose
+from edgekit.verdict import NOT_TRIED, Choice, choose
 
 RNG = np.random.default_rng(1)
 
@@ -65,6 +65,16 @@ def test_float_is_kept_when_nothing_is_surely_faster_and_the_reason_is_said(medi
     kept = next(row for row in choice.rows if row.id == "onnx/int8")
     assert kept.accepted, "it holds the gates; it is only not worth it"
     assert "not faster: " in kept.reason
+
+
+def test_a_budget_that_left_no_time_to_try_is_not_called_a_lack_of_candidates() -> None:
+    row, _ = _pair(Int8Static(), 0.005, accepted=False)
+    untried = replace(row, stage="rejected", reason=f"{NOT_TRIED}40% of the budget was used up")
+    assert (
+        _choose(_pair(Float32(), 0.010), (untried, None)).reason == "onnx/float32 is kept: the budget was too small to try 1 other"
+    )
+    refused = replace(untried, reason="int8: it does not fit")
+    assert "nothing else to try" in _choose(_pair(Float32(), 0.010), (refused, None)).reason
 
 
 def test_an_uncertain_speed_up_does_not_replace_float() -> None:

@@ -21,7 +21,9 @@ from .jetson import nvidia_runtimes, read_jetson
 from .memory import available_bytes, read_text, total_bytes
 from .meters import meter_root
 
-RUNTIMES = ("onnxruntime", "openvino", "ai-edge-litert", "tflite-runtime", "tensorrt", "numpy")
+RUNTIMES = (
+    "onnxruntime", "openvino", "ai-edge-litert", "tflite-runtime", "tensorflow", "tensorflow-cpu", "tensorrt", "numpy",
+)  # fmt: skip
 _X86 = ("x86_64", "amd64", "i386", "i486", "i586", "i686")
 
 

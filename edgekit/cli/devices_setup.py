@@ -43,16 +43,17 @@ def _diagnose(name: str) -> tuple[Device, Diagnosis]:
     from ..devices import open_device
     from ..devices.doctor import diagnose_device
     from ..profiles import closest_profile, get_profile
-    from ..targets import registry
+    from ..targets import DeviceRuntime, Needing, registry
     from ..types import DeviceFacts
 
     device = open_device(name)
 
-    def targets(facts: DeviceFacts) -> list[str]:
+    def runtimes(facts: DeviceFacts) -> list[DeviceRuntime]:
         profile = get_profile(device.profile) if device.profile else closest_profile(facts)
-        return [target for target in (profile.targets if profile else ()) if target in registry()]
+        targets = [registry()[name] for name in (profile.targets if profile else ()) if name in registry()]
+        return [target.device_runtime for target in targets if isinstance(target, Needing)]
 
-    return device, diagnose_device(device, targets, timeouts=load_config(Path.cwd()).timeouts)
+    return device, diagnose_device(device, runtimes, timeouts=load_config(Path.cwd()).timeouts)
 
 
 def _finding(finding: DeviceFinding, device: Device) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..errors import DeviceUnavailableError, EdgekitError
+from ..targets import DeviceRuntime
 from ..types import DeviceFacts
 from .inventory import Device
 from .plan import Timeouts
@@ -23,9 +24,6 @@ LOW_MEMORY_BYTES = 1_000_000_000
 LOW_DISK_BYTES = 2_000_000_000
 NO_DISK_BYTES = 500_000_000
 VENV = ".local/share/edgekit/venv"  # in the login's home folder, where a remote command starts
-#: The package from an index that a target's code on the device imports; what its maker installs with the system is not here.
-PACKAGES = {"onnx": "onnxruntime", "openvino": "openvino", "tflite": "ai-edge-litert"}
-_WITH_SYSTEM = {"tensorrt": "tensorrt"}
 _OLDEST_GLIBC = (2, 27)  # manylinux_2_27, the oldest that the runtimes' wheels for both architectures are built for
 _ALLOW_RAPL = (
     "find", "-L", "/sys/class/powercap", "-maxdepth", "2", "-path", "*/intel-rapl:*", "-name", "energy_uj",
@@ -74,11 +72,11 @@ class Diagnosis:
         return 3 if any(finding.level == "problem" for finding in self.findings) else 0
 
 
-def diagnose_device(device: Device, targets: Callable[[DeviceFacts], Sequence[str]], *, timeouts: Timeouts) -> Diagnosis:
+def diagnose_device(device: Device, runtimes: Callable[[DeviceFacts], Sequence[DeviceRuntime]], *, timeouts: Timeouts) -> Diagnosis:
     """Connect, probe and try the lease.
 
     Args:
-        targets: names of the targets that one would want to run on such a device, likeliest first.
+        runtimes: what the targets need that one would want to run on such a device, likeliest first.
     """
     try:
         with AgentSession(device.transport, {}, timeouts=timeouts, become=device.become) as session:
@@ -86,7 +84,7 @@ def diagnose_device(device: Device, targets: Callable[[DeviceFacts], Sequence[st
             lease = _lease(session)
     except EdgekitError as problem:
         return Diagnosis([DeviceFinding("problem", "agent", _sentence(problem), problem.hint)], error=problem)
-    return Diagnosis([*examine(facts, device, targets(facts)), lease], facts)
+    return Diagnosis([*examine(facts, device, runtimes(facts)), lease], facts)
 
 
 def _lease(session: AgentSession) -> DeviceFinding:
@@ -104,11 +102,11 @@ def _sentence(problem: EdgekitError) -> str:
     return f"{problem.what}: {problem.why}" if problem.why else problem.what
 
 
-def examine(facts: DeviceFacts, device: Device, targets: Sequence[str]) -> list[DeviceFinding]:
-    """What the facts say, in the order of a report; ``targets`` as of :func:`diagnose_device`."""
+def examine(facts: DeviceFacts, device: Device, runtimes: Sequence[DeviceRuntime]) -> list[DeviceFinding]:
+    """What the facts say, in the order of a report; ``runtimes`` as of :func:`diagnose_device`."""
     return [
         *_system(facts),
-        *_packages(facts, device, targets),
+        *_packages(facts, device, runtimes),
         *_space(facts),
         *_clocks(facts, device),
         *_sensors(facts),
@@ -139,32 +137,29 @@ def _glibc_suffices(libc: str) -> bool:
     return name == "glibc" and tuple(numbers) >= _OLDEST_GLIBC
 
 
-def _packages(facts: DeviceFacts, device: Device, targets: Sequence[str]) -> Iterator[DeviceFinding]:
-    wanted = {PACKAGES[target]: target for target in targets if target in PACKAGES}
-    missing = [name for name in ("numpy", *wanted) if name not in facts.runtimes]
-    for name in ("numpy", *wanted):
-        if name in facts.runtimes:
-            yield DeviceFinding("ok", name, facts.runtimes[name])
-    present = [target for target in targets if PACKAGES.get(target, _WITH_SYSTEM.get(target)) in facts.runtimes]
-    for target in targets:
-        if target in _WITH_SYSTEM:
-            yield _with_system(facts, _WITH_SYSTEM[target])
+def _packages(facts: DeviceFacts, device: Device, runtimes: Sequence[DeviceRuntime]) -> Iterator[DeviceFinding]:
+    needed = [DeviceRuntime(("numpy",)), *runtimes]
+    for runtime in needed:
+        present = _present(facts, runtime)
+        if present is not None:
+            yield DeviceFinding("ok", present, facts.runtimes[present])
+    lacking = [runtime for runtime in needed if _present(facts, runtime) is None]
+    for runtime in lacking:
+        if runtime.comes_with:
+            text = "not installed for the agent's Python; it comes with the board's own software"
+            yield DeviceFinding("note", runtime.packages[0], text, runtime.comes_with)
+    missing = [runtime.packages[0] for runtime in lacking if not runtime.comes_with]
     if not missing:
         return
-    level: Level = "problem" if "numpy" in missing or not present else "note"
+    level: Level = "problem" if "numpy" in missing or all(runtime in lacking for runtime in runtimes) else "note"
     text = f"not installed for {device.python}"
     steps = () if facts.address_bits == 32 else install_steps(facts, device, missing)
     for index, name in enumerate(missing):
         yield DeviceFinding(level, name, text, steps=steps if index == 0 else ())
 
 
-def _with_system(facts: DeviceFacts, name: str) -> DeviceFinding:
-    if name in facts.runtimes:
-        return DeviceFinding("ok", name, facts.runtimes[name])
-    return DeviceFinding(
-        "note", name, "not installed for the agent's Python; it comes with the board's own software",
-        "sudo apt-get install -y nvidia-jetpack python3-libnvinfer",
-    )  # fmt: skip
+def _present(facts: DeviceFacts, runtime: DeviceRuntime) -> str | None:
+    return next((name for name in runtime.packages if name in facts.runtimes), None)
 
 
 def install_steps(facts: DeviceFacts, device: Device, packages: Sequence[str]) -> tuple[Step, ...]:

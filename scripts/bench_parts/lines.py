@@ -51,6 +51,7 @@ def of_document(document: Document) -> list[Line]:
 def of_task(result: TaskResult) -> Iterator[Line]:
     for deployed in result.deploys:
         yield _holds_on_third(result, deployed)
+        yield _own_float(result, deployed)
     yield _auto(result)
     for stated in LEAST_SPEEDUPS:
         if stated.task == result.task:
@@ -70,8 +71,19 @@ def _holds_on_third(result: TaskResult, deployed: Deployed) -> Line:
     return Line(result.task, promise, MET if row.third.holds else MISSED, numbers)
 
 
+def _own_float(result: TaskResult, deployed: Deployed) -> Line:
+    """By the deploy's own rounds: the common ones have each target's winner alone."""
+    promise = f"the winner on {deployed.target} is not slower than its own float"
+    if deployed.winner is None:
+        return Line(result.task, promise, MISSED, deployed.fails)
+    if deployed.own_float is None:
+        return Line(result.task, promise, SKIPPED, "the run was recorded without it")
+    numbers = f"{deployed.winner}: {ratio_text(deployed.own_float)}"
+    return Line(result.task, promise, MET if deployed.own_float.ci95[1] >= 1.0 else MISSED, numbers)
+
+
 def _auto(result: TaskResult) -> Line:
-    promise = "auto is not slower than the better single target"
+    promise = "auto is not slower than the best single target"
     auto, ratio = result.row_of(AUTO), result.auto_against_best
     if auto is None or ratio is None:
         return Line(result.task, promise, MISSED, "there are no two winners to compare")

@@ -33,7 +33,10 @@ class Taken:
 
 @dataclass(frozen=True)
 class Deployed:
-    """One ``edgekit deploy``, by its own report; ``fails`` says why there is none. ``reason``: the report's, for its choice."""
+    """One ``edgekit deploy``, by its own report; ``fails`` says why there is none. ``reason``: the report's, for its choice.
+
+    ``own_float``: the winner's speed against its own target's float, in that run.
+    """
 
     target: str
     wall_s: float
@@ -43,6 +46,7 @@ class Deployed:
     build_options: dict[str, Scalar] = field(default_factory=dict)
     run_options: dict[str, Scalar] = field(default_factory=dict)
     speedup: Ratio | None = None
+    own_float: Ratio | None = None
     metric: float | None = None
     agreement: float | None = None
     fails: str = ""
@@ -83,7 +87,7 @@ class Row:
 
 @dataclass(frozen=True)
 class TaskResult:
-    """All of one task. ``auto_against_best``: the speed of auto's winner against the better single target's, ``best_single``."""
+    """All of one task. ``auto_against_best``: the speed of auto's winner against the best single target's, ``best_single``."""
 
     task: str
     metric: str

@@ -38,7 +38,7 @@ def _cell(text: str) -> str:
 
 # ---------------------------------------------------------------- over all tasks
 def _summary(found: Document) -> list[str]:
-    header = ["task", *(f"{target}: winner, speed, holds on the third set" for target in (*TARGETS, AUTO)), "auto / better single"]
+    header = ["task", *(f"{target}: winner, speed, holds on the third set" for target in (*TARGETS, AUTO)), "auto / best single"]
     rows = []
     for result in found.tasks:
         ratio = result.auto_against_best

@@ -32,7 +32,7 @@ from .contestants import REFERENCE, Contestant
 from .records import AUTO, TARGETS, Deployed, Taken, TaskResult
 from .task_list import Task
 
-PACKAGES = ("edgekit-sdk", "onnxruntime", "openvino", "nncf", "ai-edge-litert", "ai-edge-quantizer")
+PACKAGES = ("edgekit-sdk", "onnxruntime", "openvino", "nncf", "ai-edge-litert", "ai-edge-quantizer", "litert-quantizer")
 FEATURES = ("avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "amx_bf16")
 TITLE = "Tasks"
 
@@ -164,6 +164,7 @@ def _deployed(target: str, report: DeployReport, wall_s: float) -> Deployed:
         build_options=row.candidate.build_options,
         run_options=row.candidate.run_options,
         speedup=row.speedup_vs_reference,
+        own_float=row.speedup_vs_own_float,
         metric=row.fidelity.metric if row.fidelity else None,
         agreement=row.agreement.value if row.agreement else None,
     )
@@ -192,7 +193,7 @@ def build_peers(task: Task, model: Model, site: Site, scratch: Path, progress: P
 
 
 def _with_auto(result: TaskResult, measured: measuring.Measured) -> TaskResult:
-    """The speed of auto's winner against the better single target's, from the same rounds."""
+    """The speed of auto's winner against the best single target's, from the same rounds."""
     singles = [row for target in TARGETS if (row := result.row_of(target)) is not None and row.speedup is not None]
     auto = result.row_of(AUTO)
     if auto is None or not singles:

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from edgekit_tflite import build, graph
+from edgekit_tflite import build, graph, vendor
 from edgekit_tflite.convert import Converted, convert
 
 from edgekit.contract import to_artifact
@@ -24,8 +24,7 @@ ENTRY = "model.tflite"
 
 def litert_static(model: Path, calibration: Path, out: Path) -> Made:
     """``recipe.static_wi8_ai8`` with the default calibration over all feeds."""
-    from ai_edge_quantizer import recipe
-
+    recipe = vendor.quantizer("recipe")
     found = _converted(model)
     signature = graph.read(found.path).signature
     samples = [to_artifact(feed, found.io) for feed in feeds(calibration)]
@@ -34,8 +33,7 @@ def litert_static(model: Path, calibration: Path, out: Path) -> Made:
 
 def litert_dynamic(model: Path, _: Path, out: Path) -> Made:
     """``recipe.dynamic_wi8_afp32``."""
-    from ai_edge_quantizer import recipe
-
+    recipe = vendor.quantizer("recipe")
     return _quantized(_converted(model), recipe.dynamic_wi8_afp32(), None, out)
 
 
@@ -44,8 +42,7 @@ def _converted(model: Path) -> Converted:
 
 
 def _quantized(found: Converted, recipe: Any, samples: Any, out: Path) -> Made:
-    from ai_edge_quantizer import quantizer
-
+    quantizer = vendor.quantizer("quantizer")
     with contextlib.redirect_stdout(sys.stderr):  # it reports there what it saved; the last line is ours
         job = quantizer.Quantizer(str(found.path), recipe)
         result = job.quantize(job.calibrate(samples) if samples else None)

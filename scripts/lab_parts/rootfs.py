@@ -24,7 +24,7 @@ PACKAGES = (
     "python3,openssh-server,libc-bin,libstdc++6,libgomp1,bash,dash,coreutils,procps,grep,sed,findutils,hostname,util-linux,"
     "base-files,base-passwd,netbase"
 )
-WHEELS = ("numpy", "onnxruntime")
+WHEELS = ("numpy", "onnxruntime", "ai-edge-litert")
 PLATFORMS = ("manylinux2014_aarch64", "manylinux_2_17_aarch64", "manylinux_2_27_aarch64", "manylinux_2_28_aarch64")
 UNUSED = ("doc", "man", "locale", "info", "perl", "perl5")
 USER_ID = 1000

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import DependencyError, ModelError
 from edgekit.schemes import AsIs, Float32, Int8Dynamic, Int8Static, Scalar, WeightOnly
+from edgekit.targets import DeviceRuntime
 from edgekit.types import JSON, Artifact, BuildData, Candidate, NodeId, Reject, Runner, Site, TensorMap, sha256_file
 
 from . import refusals
@@ -33,6 +34,7 @@ class OnnxTarget:
     version = "2"
     supports_keep_float = True
     compression_worth = COMPRESSION_WORTH
+    device_runtime = DeviceRuntime(("onnxruntime",))
 
     def candidates(self, model: Model, site: Site) -> Sequence[Candidate]:
         """Float first, as everything is compared with it; then what usually wins on convolutions or on matrix products.

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import ModelError
+from edgekit.quantize.content import Content
 from edgekit.schemes import AsIs, BFloat16, Float16, Float32, Int8Dynamic, Int8Static, Scalar, Scheme, Vendor, WeightOnly
+from edgekit.targets import DeviceRuntime
 from edgekit.types import JSON, Artifact, BuildData, Candidate, NodeId, Reject, Runner, Site, sha256_file
 
 from . import limits, vendor
-from .content import STATIC_OPERATORS, Content, content_of
+from .content import STATIC_OPERATORS, content_of
 from .worth import COMPRESSION_WORTH
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ class OpenVINOTarget:
     version = "2"
     supports_keep_float = True
     compression_worth = COMPRESSION_WORTH
+    device_runtime = DeviceRuntime(("openvino",))
 
     def candidates(self, model: Model, site: Site) -> Sequence[Candidate]:
         """Float first, as everything is compared with it. OpenVINO by itself would run bfloat16 where the processor has it; here

@@ -23,8 +23,7 @@ class Content:
     """What could be quantized in the main graph.
 
     ``operators``: those that int8 covers and that are wide enough for it, by type. ``narrow``: how many are not. ``sparse``: how
-    many of their weights have two zeros in every four, and of how many. ``cannot_be_raised``: why the model cannot be brought to
-    a
+    many of their weights have two zeros in every four, and of how many. ``cannot_be_raised``: why the model cannot be brought to a
     current opset; then nothing else is known.
     """
 

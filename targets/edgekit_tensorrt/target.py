@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import DependencyError, ModelError
 from edgekit.schemes import AsIs, Float16, Float32, Int8Static, Scalar, Vendor
-from edgekit.targets import RuleFinding
+from edgekit.targets import DeviceRuntime, RuleFinding
 from edgekit.types import JSON, Artifact, BuildData, Candidate, NodeId, Reject, Runner, Site, TensorMap, sha256_file
 
 from . import guest_code, parser_evidence, refusals
@@ -34,6 +34,7 @@ class TensorRTTarget:
     version = "1"
     supports_keep_float = True
     compression_worth = COMPRESSION_WORTH
+    device_runtime = DeviceRuntime(("tensorrt", "trtexec"), comes_with="sudo apt-get install -y nvidia-jetpack")
 
     def candidates(self, model: Model, site: Site) -> Sequence[Candidate]:
         """Float first, as everything is compared with it; then what is fastest on tensor cores."""

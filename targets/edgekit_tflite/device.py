@@ -19,7 +19,7 @@ import numpy as np
 RUNTIMES = (
     ("ai_edge_litert.interpreter", "ai-edge-litert"),
     ("tflite_runtime.interpreter", "tflite-runtime"),
-    ("tensorflow.lite", "tensorflow"),
+    ("tensorflow.lite.python.interpreter", "tensorflow"),
 )
 #: The vendor's own tool, which alone tells the times of single operators; used where it is on the PATH.
 PROFILER = "benchmark_model"
@@ -212,7 +212,7 @@ def _version(package: str, module: str) -> str:
 
 def _interpreter(module: Any, path: str, threads: int, xnnpack: bool) -> Any:
     options: dict[str, Any] = {"model_path": path, "num_threads": threads}
-    resolvers = getattr(module, "OpResolverType", None) or getattr(getattr(module, "experimental", None), "OpResolverType", None)
+    resolvers = getattr(module, "OpResolverType", None)
     if not xnnpack:
         if resolvers is None:
             raise ValueError("this runtime cannot leave XNNPACK out")

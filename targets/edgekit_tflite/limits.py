@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from edgekit.schemes import Scalar
 from edgekit.types import Reject, Site
 
-#: Packages that run the artifact, by their names in a probe.
-RUNTIMES = ("ai-edge-litert", "tflite-runtime", "tensorflow")
+#: Packages that run the artifact, by their names in a probe; the first is the one to install.
+RUNTIMES = ("ai-edge-litert", "tflite-runtime", "tensorflow", "tensorflow-cpu")
 DTYPES = frozenset({
     "float32", "float64", "float16", "int64", "int32", "int16", "int8", "uint64", "uint32", "uint16", "uint8", "bool",
 })  # fmt: skip

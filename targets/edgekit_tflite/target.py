@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgekit.errors import ModelError
+from edgekit.quantize.content import Content
 from edgekit.schemes import AsIs, Float16, Float32, Int8Dynamic, Int8Static, Scalar, Scheme, WeightOnly
+from edgekit.targets import DeviceRuntime
 from edgekit.types import JSON, Artifact, BuildData, Candidate, NodeId, Reject, Runner, Site, TensorMap, sha256_file
 
 from . import limits, vendor
-from .content import Content, content_of
+from .content import content_of
 from .worth import COMPRESSION_WORTH
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ class TFLiteTarget:
     supports_keep_float = True
     formats = ("tflite",)
     compression_worth = COMPRESSION_WORTH
+    device_runtime = DeviceRuntime(limits.RUNTIMES)
 
     def read_file(self, path: Path) -> FileFacts:
         """See :class:`edgekit.targets.Reading`."""
@@ -57,8 +60,7 @@ class TFLiteTarget:
         if content.n_convolutions:
             static.append(self._candidate(Int8Static(), elementwise=True))
             dynamic.append(self._candidate(Int8Dynamic(), convolutions=True))
-        is_mostly_products = content.n_products > content.n_convolutions
-        integers = [*dynamic, *static] if is_mostly_products else [*static, *dynamic]
+        integers = [*dynamic, *static] if content.is_mostly_products else [*static, *dynamic]
         blocks = [self._candidate(WeightOnly(4, BLOCK))] if content.n_large_products else []
         smaller = [self._candidate(WeightOnly(8)), self._candidate(Float16())] if content.large else []
         if limits.has_half_precision(site):

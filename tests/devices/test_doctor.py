@@ -13,8 +13,12 @@ from edgekit.devices.plan import Timeouts
 from edgekit.devices.session import AgentSession
 from edgekit.devices.transport import local_transport
 from edgekit.errors import DeviceUnavailableError
+from edgekit.targets import DeviceRuntime, Needing, registry
 from edgekit.types import CpuPolicy, DeviceFacts, PowerSensor
 
+ONNX, OPENVINO = DeviceRuntime(("onnxruntime",)), DeviceRuntime(("openvino",))
+TFLITE = DeviceRuntime(("ai-edge-litert", "tflite-runtime"))
+TENSORRT = DeviceRuntime(("tensorrt",), comes_with="sudo apt-get install -y nvidia-jetpack")
 VENV_PYTHON = ".local/share/edgekit/venv/bin/python"
 BOARD = DeviceFacts(
     kind="real", system="Linux", machine="aarch64", python="3.11.2", cpu_model="Raspberry Pi 5", cpu_features=("asimddp",), cores=4,
@@ -30,8 +34,8 @@ def device(**changes: object) -> Device:
     return replace(plain, **changes)  # type: ignore[arg-type]
 
 
-def looked(facts: DeviceFacts, *targets: str, on: Device | None = None) -> dict[str, DeviceFinding]:
-    found = examine(facts, on or device(), targets or ("onnx",))
+def looked(facts: DeviceFacts, *runtimes: DeviceRuntime, on: Device | None = None) -> dict[str, DeviceFinding]:
+    found = examine(facts, on or device(), runtimes or (ONNX,))
     return {finding.subject: finding for finding in found}
 
 
@@ -40,11 +44,11 @@ def commands(facts: DeviceFacts, *packages: str, on: Device | None = None) -> li
 
 
 def test_a_board_that_has_everything() -> None:
-    assert {finding.level for finding in examine(BOARD, device(), ["onnx"])} == {"ok"}
+    assert {finding.level for finding in examine(BOARD, device(), [ONNX])} == {"ok"}
 
 
 def test_what_is_missing_comes_with_its_commands() -> None:
-    found = looked(replace(BOARD, runtimes={}), "onnx", "openvino")
+    found = looked(replace(BOARD, runtimes={}), ONNX, OPENVINO)
     runtimes = ("numpy", "onnxruntime", "openvino")
     assert [found[name].level for name in runtimes] == ["problem"] * 3
     assert [" ".join(step.argv) for step in found["numpy"].steps] == [
@@ -58,10 +62,25 @@ def test_what_is_missing_comes_with_its_commands() -> None:
 
 
 def test_one_runtime_of_several_is_enough() -> None:
-    found = looked(BOARD, "onnx", "openvino")
+    found = looked(BOARD, ONNX, OPENVINO)
     assert found["openvino"].level == "note"
     assert found["onnxruntime"].level == "ok"
-    assert looked(replace(BOARD, runtimes={"numpy": "2"}), "onnx")["onnxruntime"].level == "problem"
+    assert looked(replace(BOARD, runtimes={"numpy": "2"}), ONNX)["onnxruntime"].level == "problem"
+
+
+def test_any_package_of_a_runtime_will_do_and_the_first_is_installed() -> None:
+    older = looked(replace(BOARD, runtimes={"numpy": "1.24", "tflite-runtime": "2.14"}), TFLITE)
+    assert older["tflite-runtime"] == DeviceFinding("ok", "tflite-runtime", "2.14")
+    assert "ai-edge-litert" not in older
+    none = looked(replace(BOARD, runtimes={"numpy": "1.24"}), TFLITE)["ai-edge-litert"]
+    assert none.level == "problem"
+    assert none.steps[-1].argv[-1] == "ai-edge-litert"
+
+
+def test_every_target_with_hardware_says_what_it_needs() -> None:
+    needing = {name: target.device_runtime for name, target in registry().items() if isinstance(target, Needing)}
+    assert set(needing) == set(registry()) - {"null"}
+    assert needing["onnx"] == ONNX
 
 
 def test_inside_an_environment_only_pip_is_needed() -> None:
@@ -87,11 +106,11 @@ def test_this_machine_has_a_path_of_its_own() -> None:
 
 
 def test_what_comes_with_the_system_is_not_taken_from_an_index() -> None:
-    found = looked(BOARD, "tensorrt", "onnx")["tensorrt"]
+    found = looked(BOARD, TENSORRT, ONNX)["tensorrt"]
     assert found.level == "note"
     assert "nvidia-jetpack" in found.hint
     assert found.steps == ()
-    assert looked(replace(BOARD, runtimes={**BOARD.runtimes, "tensorrt": "10.3"}), "tensorrt")["tensorrt"].level == "ok"
+    assert looked(replace(BOARD, runtimes={**BOARD.runtimes, "tensorrt": "10.3"}), TENSORRT)["tensorrt"].level == "ok"
 
 
 @pytest.mark.parametrize(
@@ -156,7 +175,7 @@ def test_what_the_reader_of_rapl_says_is_understood(tmp_path: Path, monkeypatch:
 
 
 def test_this_machine_is_looked_at() -> None:
-    found = diagnose_device(open_device(None), lambda _: ["onnx"], timeouts=Timeouts())
+    found = diagnose_device(open_device(None), lambda _: [ONNX], timeouts=Timeouts())
     assert found.facts is not None
     assert found.exit_code == 0
     assert {finding.subject: finding.level for finding in found.findings}["lease"] == "ok"
@@ -164,7 +183,7 @@ def test_this_machine_is_looked_at() -> None:
 
 def test_a_lease_that_is_held_is_named() -> None:
     with AgentSession(local_transport(), {}) as other, other.lease(purpose="something else"):
-        found = diagnose_device(open_device(None), lambda _: ["onnx"], timeouts=Timeouts())
+        found = diagnose_device(open_device(None), lambda _: [ONNX], timeouts=Timeouts())
     lease = found.findings[-1]
     assert (lease.subject, lease.level) == ("lease", "note")
     assert "something else" in lease.text
@@ -173,7 +192,7 @@ def test_a_lease_that_is_held_is_named() -> None:
 
 def test_a_lease_that_cannot_be_made_is_a_problem(own_lease: Path) -> None:
     (own_lease / "edgekit.lease").symlink_to(own_lease / "elsewhere")
-    found = diagnose_device(open_device(None), lambda _: ["onnx"], timeouts=Timeouts())
+    found = diagnose_device(open_device(None), lambda _: [ONNX], timeouts=Timeouts())
     assert found.findings[-1].level == "problem"
     assert "symbolic link" in found.findings[-1].text
     assert found.exit_code == 3
@@ -191,7 +210,7 @@ class Unreachable:
 
 
 def test_without_an_agent_the_error_is_the_finding() -> None:
-    found = diagnose_device(device(transport=Unreachable()), lambda _: ["onnx"], timeouts=Timeouts())
+    found = diagnose_device(device(transport=Unreachable()), lambda _: [ONNX], timeouts=Timeouts())
     (finding,) = found.findings
     assert (finding.level, finding.subject) == ("problem", "agent")
     assert finding.text == "python3 on board is Python 3.6: 3.8 is needed"

@@ -1,7 +1,8 @@
-"""A real SSH server, Python and ONNX Runtime of aarch64, emulated: a deploy, and what is left when it is broken off as root."""
+"""A real SSH server, Python and two runtimes of aarch64, emulated: a deploy, and what is left when it is broken off as root."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import time
@@ -10,13 +11,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.guests import Toy
-from support.small_models import calibration, classifier
+from support.tasks import task
+from support.tflite import needs_litert, shared_home
 
 import edgekit
+from edgekit.contract import to_artifact
 from edgekit.devices import AgentSession, BenchPlan, Opened, Timeouts, WorkerFailedError
 from edgekit.devices.ssh import ssh_transport
 from edgekit.errors import DeviceUnavailableError
-from edgekit.types import RunFailure, Runner
+from edgekit.profiles import get_profile
+from edgekit.schemes import Int8Dynamic, Int8Static
+from edgekit.targets import get_target
+from edgekit.testing.harness import ListFeeds, load_entry
+from edgekit.types import BuildData, Candidate, RunFailure, Runner, Site
 
 from .emulated import GOVERNOR, Emulated, device, network_as_it_was, ssh_home, wait_until  # noqa: F401 - fixtures
 
@@ -52,24 +59,69 @@ class Session:
 
 def test_deploy(device: Emulated, tmp_path: Path) -> None:  # noqa: F811
     """Built for what it says it is, judged here, run there: the outputs agree, and its times are called no evidence."""
+    needs_litert()
+    digits = task("digits")
     report = edgekit.deploy(
-        classifier(tmp_path / "model.onnx"), target="onnx", device=device.address, precision="w8", budget="1s",
-        calib=calibration(tmp_path / "calib.npz", n=80), output=tmp_path / "out",
+        digits.model(), target="onnx,tflite", device=device.address, precision="int8", budget="1s",
+        calib=digits.calibration, eval=digits.evaluate, output=tmp_path / "out",
     )  # fmt: skip
     assert report.device is not None
     assert report.device["kind"] == "emulated"
     assert report.winner is not None
     assert report.winner.provisional
     measured = [row for row in report.candidates if row.latency_s is not None]
-    assert {row.scheme for row in measured} >= {"float32", "w8"}
+    assert {(row.target, row.scheme) for row in measured} >= {(target, "int8") for target in ("onnx", "tflite")}
     for row in measured:
         assert row.device_difference is not None
         assert row.device_difference.n >= 16
         assert row.device_difference.value <= row.device_difference.tolerance
-        assert row.quality_measured_on == "host", "it agreed within the runner's tolerance"
+    judged = [row for row in measured if row.quality_measured_on is not None]  # of the others the budget was spent
+    assert report.winner.id in {row.id for row in judged}
+    assert {row.quality_measured_on for row in judged} == {"host"}, "they agreed within the runner's tolerance"
     assert any("no evidence" in text for text in report.warnings), report.warnings
     assert (tmp_path / "out" / "edgekit.json").is_file()
     assert device.agents() == []
+
+
+def test_litert_there_and_here(device: Emulated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    """The digits net on both processors: int8 to the step, dynamic int8 to rounding, and the same digits read."""
+    needs_litert()
+    monkeypatch.setenv("EDGEKIT_HOME", str(shared_home()))
+    digits = task("digits")
+    model, fit = edgekit.load_model(digits.model()), list(digits.calibration())
+    images = {digits.INPUT: np.concatenate([image for image, _ in itertools.islice(digits.split("third"), 300)])}
+    tflite = get_target("tflite")
+    wanted = {
+        "int8": Candidate("tflite", Int8Static(), build_options={"interface": "int8"}),
+        "dynamic": Candidate("tflite", Int8Dynamic(), build_options={"convolutions": True}),
+    }
+    there, here = {}, {}
+    with AgentSession(ssh_transport(device.address), {}, timeouts=PATIENT) as session:
+        site = Site(get_profile("generic-arm64"), session.probe())
+    for name, candidate in wanted.items():
+        out = tmp_path / name
+        out.mkdir()
+        artifact = tflite.build(model, candidate, BuildData(ListFeeds(fit), ListFeeds(fit[:8]), "0" * 64), site, out)
+        runner, feed = tflite.runner(artifact, site), to_artifact(images, artifact.io)
+        here[name] = load_entry(runner).Session({artifact.entry: str(out / artifact.entry)}, dict(runner.options)).run(feed)
+        with AgentSession(ssh_transport(device.address), {"tflite": runner}, timeouts=PATIENT) as session:
+            session.push(out, artifact.files)
+            opened = session.open(name, "tflite", runner, artifact.files)
+            assert isinstance(opened, Opened), opened
+            assert opened.fingerprint["runtime"] == "ai-edge-litert"
+            there[name] = session.infer(name, feed)
+    [board], [host] = there["int8"].values(), here["int8"].values()
+    assert (board.dtype, board.shape) == (np.int8, (300, 10))
+    steps = np.abs(board.astype(int) - host.astype(int))
+    print(f"int8: {(steps <= 1).mean():.4%} within one step, {(steps > 0).mean():.2%} differ, at most {steps.max()}")
+    assert (steps <= 1).mean() >= 0.999
+    assert steps.max() <= 3
+    np.testing.assert_array_equal(board.argmax(-1), host.argmax(-1))
+    [board], [host] = there["dynamic"].values(), here["dynamic"].values()
+    cosine = (board * host).sum(-1) / np.linalg.norm(board, axis=-1) / np.linalg.norm(host, axis=-1)
+    print(f"dynamic int8: cosine {cosine.min():.7f}")
+    assert cosine.min() >= 0.9999
+    np.testing.assert_array_equal(board.argmax(-1), host.argmax(-1))
 
 
 def test_an_illegal_instruction_is_a_candidates_result(device: Emulated, tmp_path: Path) -> None:  # noqa: F811

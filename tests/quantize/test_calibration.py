@@ -117,9 +117,10 @@ def test_groups() -> None:
 
 
 MEMORY = """
-import resource, sys
+import sys
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
+from edgekit.agent.memory import process_bytes
 from edgekit.quantize.calibration import collect
 
 random = np.random.default_rng(0)
@@ -134,7 +135,7 @@ graph = helper.make_graph(nodes, "g", inputs, outputs, weights)
 model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 feeds = ({"x": random.standard_normal((1, 3, 128, 128)).astype(np.float32)} for _ in range(int(sys.argv[1])))
 collect(model, names, feeds)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(process_bytes()['peak'])
 """
 
 

@@ -61,7 +61,9 @@ def row(name: str, speed: float | None, *targets: str, maker: Any = "edgekit", *
 
 
 def deployed(target: str, winner: str, **fields: Any) -> records.Deployed:
-    return records.Deployed(target, 12.0, winner=winner, **({"scheme": winner.partition("/")[2]} | fields))
+    return records.Deployed(
+        target, 12.0, winner=winner, **({"scheme": winner.partition("/")[2], "own_float": Ratio(1.5, (1.4, 1.6))} | fields)
+    )
 
 
 def result(task: str = "digits", **fields: Any) -> records.TaskResult:

@@ -9,8 +9,23 @@ import os
 import shutil
 from pathlib import Path
 
+from support.requirements import missing
+
 ROOT = Path(__file__).resolve().parents[2]
 _TARGET = ROOT / "targets" / "edgekit_tflite"
+
+
+def needs_litert() -> None:
+    """Skip a test where the ``tflite`` extra is not installed (required in CI)."""
+    from edgekit_tflite import vendor
+
+    from edgekit.errors import MissingExtraError
+
+    try:
+        vendor.litert("interpreter")
+        vendor.quantizer("quantizer")
+    except MissingExtraError as problem:
+        missing(str(problem))
 
 
 @functools.cache

@@ -138,6 +138,30 @@ def net(kind: type[nn.Module], seed: int = 0) -> nn.Module:
     return made
 
 
+def pictures(n: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """``n`` noisy pictures [n, 3, 32, 32], each of one of ten coarse patterns, and which one it is [n]."""
+    patterns = (
+        torch.randn(CLASSES, 3, 8, 8, generator=torch.Generator().manual_seed(5)).repeat_interleave(4, 2).repeat_interleave(4, 3)
+    )
+    random = torch.Generator().manual_seed(seed)
+    labels = torch.randint(CLASSES, (n,), generator=random)
+    return 2 * patterns[labels] + torch.randn(n, *IMAGE, generator=random), labels
+
+
+def taught(kind: type[nn.Module], steps: int = 40) -> nn.Module:
+    """A net that tells the patterns apart: one with random weights is undecided, and any rounding changes its answers."""
+    made, threads = net(kind), torch.get_num_threads()
+    torch.set_num_threads(1)  # two that wait for each other crawl on a busy machine
+    optimizer = torch.optim.Adam(made.parameters(), 3e-3)
+    for step in range(steps):
+        images, labels = pictures(32, seed=step)
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(made(images), labels).backward()
+        optimizer.step()
+    torch.set_num_threads(threads)
+    return made.eval()
+
+
 def example(batch: int = 2) -> torch.Tensor:
     return torch.randn(batch, *IMAGE, generator=torch.Generator().manual_seed(1))
 

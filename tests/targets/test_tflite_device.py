@@ -109,6 +109,24 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 AXES = {"image": 0, "probabilities": 0}
 
 
+def test_tensorflows_own_interpreter_is_a_runtime(model: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """LiteRT's module stands where TensorFlow 2.21 has its own: the package ``tensorflow.lite`` has no Interpreter."""
+    found, really = vendor.litert("interpreter"), importlib.import_module
+    there = {"tensorflow.lite.python.interpreter": found, "tensorflow": types.SimpleNamespace(__version__="2.21.0")}
+
+    def load(name: str) -> Any:
+        if name.partition(".")[0] in ("ai_edge_litert", "tflite_runtime"):
+            raise ImportError(name)
+        return there.get(name) or really(name)
+
+    monkeypatch.setattr(importlib, "import_module", load)
+    feed = CASES["conv"].feed(1, 4)
+    for xnnpack in (True, False):
+        session = device.Session(model, {"xnnpack": xnnpack})
+        assert (session.effective["runtime"], session.effective["xnnpack"]) == ("tensorflow", xnnpack)
+        assert session.run(feed)["probabilities"].shape == (1, 10)
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 def test_threads_and_xnnpack_in_force_are_told(model: dict[str, str], threads: int) -> None:
     session = device.Session(model, {"threads": threads})

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import random
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from support.requirements import missing
 from support.tflite import shared_home
 
 from edgekit.errors import MissingExtraError, ModelError
+from edgekit.model import Model, load_model
 from edgekit.schemes import BFloat16, Float16, Float32, Int8Dynamic, Int8Static, Scheme, WeightOnly
 from edgekit.testing.harness import BuiltCandidate, ListFeeds, Workbench, relative_error
 from edgekit.testing.models import CASES, ModelCase
@@ -112,7 +114,8 @@ def test_what_it_has_not_is_refused(bench: Workbench, scheme: Scheme, run_option
 def test_a_device_without_any_of_the_runtimes_is_refused(bench: Workbench) -> None:
     candidate, model = Candidate("tflite", Float32()), bench.model(CASES["conv"])
     assert "not on the device" in str(TARGET.reject(model, candidate, site(runtime="onnxruntime")))
-    assert TARGET.reject(model, candidate, site(runtime="tflite-runtime")) is None
+    for runtime in TARGET.device_runtime.packages:
+        assert TARGET.reject(model, candidate, site(runtime=runtime)) is None, runtime
 
 
 @pytest.mark.parametrize(
@@ -247,30 +250,63 @@ def test_range_methods_cut_outliers(bench: Workbench) -> None:
     assert all(cut[name].high < widest[name].high for name in tensors if widest[name].high > 0)
 
 
-def test_the_memory_of_calibration_does_not_grow_with_the_samples(bench: Workbench) -> None:
+def picture_net(path: Path, *, size: int) -> Model:
+    """Two convolutions and a classifier of pictures [1, 3, size, size]."""
+    random = np.random.default_rng(0)
+    shapes = {"w0": (16, 3, 3, 3), "w1": (32, 16, 3, 3), "w2": (32, 10)}
+    nodes = [
+        helper.make_node("Conv", ["image", "w0"], ["c0"], strides=[2, 2], pads=[1] * 4),
+        helper.make_node("Relu", ["c0"], ["r0"]),
+        helper.make_node("Conv", ["r0", "w1"], ["c1"], strides=[2, 2], pads=[1] * 4),
+        helper.make_node("Relu", ["c1"], ["r1"]),
+        helper.make_node("GlobalAveragePool", ["r1"], ["pooled"]),
+        helper.make_node("Flatten", ["pooled"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "w2"], ["logits"]),
+    ]
+    ends = [
+        [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)]
+        for name, shape in (("image", (1, 3, size, size)), ("logits", (1, 10)))
+    ]
+    weights = [numpy_helper.from_array(random.standard_normal(shape).astype("f4") / 9, name) for name, shape in shapes.items()]
+    proto = helper.make_model(
+        helper.make_graph(nodes, "g", *ends, weights), opset_imports=[helper.make_opsetid("", 17)], ir_version=10
+    )
+    onnx.save(proto, path)
+    return load_model(path)
+
+
+@pytest.mark.parametrize("size", [16, pytest.param(224, marks=pytest.mark.long)])
+def test_the_memory_of_calibration_does_not_grow_with_the_samples(bench: Workbench, tmp_path: Path, size: int) -> None:
     """Ten times as many samples: within 10 % of the peak, in processes of their own."""
     code = (
-        "import sys, resource; import numpy as np; from pathlib import Path\n"
+        "import sys; import numpy as np; from pathlib import Path\n"
+        "from edgekit.agent.memory import process_bytes\n"
         "from edgekit_tflite import calibration, graph\n"
         "from edgekit.types import BuildData, TensorMap, TensorSpec\n"
-        "path, n = Path(sys.argv[1]), int(sys.argv[2])\n"
+        "path, n, shape = Path(sys.argv[1]), int(sys.argv[2]), (1, 3, int(sys.argv[3]), int(sys.argv[3]))\n"
         "class Feeds:\n"
         "    def __len__(self): return n\n"
         "    def __iter__(self):\n"
-        "        for seed in range(n): yield {'image': np.random.default_rng(seed).standard_normal((1, 3, 15, 17)).astype('f4')}\n"
+        "        for seed in range(n): yield {'image': np.random.default_rng(seed).standard_normal(shape, 'f4')}\n"
         "found = graph.read(path)\n"
-        "image = TensorSpec('image', 'float32', (1, 3, 15, 17))\n"
+        "image = TensorSpec('image', 'float32', shape)\n"
         "tensors = calibration.tensors_of(found, range(len(found.operators)))\n"
-        "calibration.statistics_of(path, (TensorMap('input', image, image),), BuildData(Feeds(), Feeds(), f'{n:064d}'), tensors)\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+        "io, data = (TensorMap('input', image, image),), BuildData(Feeds(), Feeds(), f'{n:064d}')\n"
+        "done = calibration.statistics_of(path, io, data, tensors)\n"
+        "assert done.n_feeds == n\n"
+        "print(process_bytes()['peak'])\n"
     )
-    path = bench.build(CASES["conv"], Candidate("tflite", Float32())).folder / "model.tflite"
+    (folder := tmp_path / "float").mkdir()
+    TARGET.build(picture_net(tmp_path / "net.onnx", size=size), Candidate("tflite", Float32()), None, bench.site, folder)
 
     def peak(n: int) -> int:
-        done = subprocess.run([sys.executable, "-c", code, str(path), str(n)], capture_output=True, text=True, check=True)
+        argv = [sys.executable, "-c", code, str(folder / "model.tflite"), str(n), str(size)]
+        done = subprocess.run(argv, capture_output=True, text=True, check=True, env={**os.environ, "EDGEKIT_HOME": str(tmp_path)})
         return int(done.stdout)
 
-    assert peak(1000) < 1.1 * peak(100)
+    peaks = {n: peak(n) for n in (100, 1000)}
+    print(f"{size} x {size}: peaks in bytes {peaks}")
+    assert peaks[1000] < 1.1 * peaks[100]
 
 
 # ---------------------------------------------------------------- the batch
