@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from .errors import UsageError
-from .schemes import NEEDS_CALIBRATION, PRECISIONS, AsIs, Float32, scheme_of
-from .targets import Target, reference_target
+from .schemes import NEEDS_CALIBRATION, PRECISIONS, AsIs, Float32, Scalar, scheme_of
+from .targets import Settable, Target, reference_target
 from .types import Candidate, CandidateReport, Reject, Site
 
 if TYPE_CHECKING:
@@ -42,15 +42,25 @@ class Planned:
         )
 
 
-def plan(model: Model, sites: Sequence[tuple[Target, Site]], *, precision: str, calibrated: bool) -> list[Planned]:
+def plan(
+    model: Model,
+    sites: Sequence[tuple[Target, Site]],
+    *,
+    precision: str,
+    calibrated: bool,
+    build_options: Mapping[str, Scalar] | None = None,
+) -> list[Planned]:
     """Everything worth trying on these sites, likeliest first within a target, full precision before all.
 
+    ``build_options``: what the user set for all candidates of the targets that know it.
+
     Raises:
-        UsageError: the precision is not one that edgekit knows.
+        UsageError: the precision is not one that edgekit knows; no target knows a build option.
     """
     if precision not in PRECISIONS:
         raise UsageError(f"unknown precision {precision!r}", hint=f"known: {', '.join(PRECISIONS)}")
-    wanted = PRECISIONS[precision]
+    wanted, asked = PRECISIONS[precision], build_options or {}
+    _refuse_unknown(asked, [target for target, _ in sites])
     planned = []
     for target, site in sites:
         offered = list(target.candidates(model, site))
@@ -58,11 +68,22 @@ def plan(model: Model, sites: Sequence[tuple[Target, Site]], *, precision: str, 
         if wanted and not any(candidate.scheme.slug in wanted for candidate in offered):
             # Not worth trying, says the target. The user asked for it, so the target says why, or lets it be tried.
             offered += [Candidate(target.name, scheme_of(slug)) for slug in wanted if slug not in ("float32", "as-is")]
-        for candidate in offered:
+        settings = target.settings if isinstance(target, Settable) else ()
+        chosen = {name: value for name, value in asked.items() if name in settings}
+        for candidate in (replace(one, build_options={**one.build_options, **chosen}) for one in offered):
             if wanted and candidate.scheme.slug not in wanted and not isinstance(candidate.scheme, (Float32, AsIs)):
                 continue
             planned.append(Planned(target, site, candidate, _reject(target, model, candidate, site, calibrated=calibrated)))
     return planned
+
+
+def _refuse_unknown(build_options: Mapping[str, Scalar], targets: Sequence[Target]) -> None:
+    known = {name for target in targets if isinstance(target, Settable) for name in target.settings}
+    for name in build_options:
+        if name not in known:
+            raise UsageError(
+                f"none of the targets {', '.join(target.name for target in targets)} knows --{name}", hint="leave it out"
+            )
 
 
 def plan_one(like: Planned, model: Model, candidate: Candidate) -> Planned:

@@ -112,7 +112,9 @@ def prepare(request: DeployRequest, sources: Sources, *, measure: bool, timeouts
     if not_measured and request.max_latency is not None:
         raise UsageError("--max-latency needs a device", why=not_measured, hint="leave it out, or name a device with --device")
     _check_governor(request, facts, not_measured)
-    planned = plan(model, sites, precision=request.precision, calibrated=calibration is not None)
+    planned = plan(
+        model, sites, precision=request.precision, calibrated=calibration is not None, build_options=request.build_options()
+    )
     notes = notes_on_inputs(model, calibrated=calibration is not None, evaluated=evaluation is not None)
     warnings = () if calibration else ("no --calib: fidelity is on synthetic input, which says little about real data",)
     return Run(

@@ -12,13 +12,14 @@ from typing import Any, Literal, get_args
 from .coderef import is_reference
 from .errors import UnknownNameError, UsageError
 from .measure.sci import YEAR_S, Embodied
-from .schemes import PRECISIONS
+from .schemes import PRECISIONS, Scalar
 from .types import Samples
 
 Percentile = Literal["p50", "p90", "p95", "p99", "mean"]
 Objective = Literal["latency", "energy", "size"]
 Metered = Literal["winner", "all", "off"]
 EvalOn = Literal["host", "device"]
+Sparsity = Literal["auto", "on", "off"]
 PERCENTILES: tuple[str, ...] = get_args(Percentile)
 OBJECTIVES: tuple[str, ...] = get_args(Objective)
 
@@ -57,7 +58,8 @@ class DeployRequest:
 
     ``target``: plugin, profile or alias names, or ``("auto",)``. ``min_agreement`` None means the default (0.98 without labels,
     0.95 with). ``budget_s`` None means no limit on the time of the search. ``governor``: of the device while it measures;
-    None leaves it as it is, as ``power_mode`` does (a Jetson's, by name or number). ``sustain_s``: how long to measure the best in
+    None leaves it as it is, as ``power_mode`` does (a Jetson's, by name or number). ``sparsity``: whether kernels for weights that
+    are pruned 2:4 are used, where a target has them. ``sustain_s``: how long to measure the best in
     turn after the verdict; None is not at all.
 
     Raises:
@@ -82,6 +84,7 @@ class DeployRequest:
     budget_s: float | None = None
     governor: str | None = None
     power_mode: str | None = None
+    sparsity: Sparsity = "auto"
     sustain_s: float | None = None
     eval_on: EvalOn = "host"
     energy: Metered = "winner"
@@ -97,6 +100,8 @@ class DeployRequest:
             raise UnknownNameError("--energy", self.energy, get_args(Metered))
         if self.objective == "energy" and self.energy == "off":
             raise UsageError("--objective energy and --energy off contradict each other", hint="leave --energy out")
+        if self.sparsity not in get_args(Sparsity):
+            raise UnknownNameError("--sparsity", self.sparsity, get_args(Sparsity))
         if self.eval_on not in get_args(EvalOn):
             raise UnknownNameError("--eval-on", self.eval_on, get_args(EvalOn))
         if not self.target or not all(self.target):
@@ -121,6 +126,10 @@ class DeployRequest:
             )
         if self.min_agreement is not None and not 0 <= self.min_agreement <= 1:
             raise UsageError(f"--min-agreement {self.min_agreement:g} is not between 0 and 1", hint="write it as 0.98 or 98%")
+
+    def build_options(self) -> dict[str, Scalar]:
+        """What was asked of every candidate's build, by the names that targets give it; what is left to them is not in it."""
+        return {} if self.sparsity == "auto" else {"sparsity": self.sparsity}
 
     @property
     def has_chosen_precision(self) -> bool:
@@ -322,6 +331,7 @@ _TEXTS = (
     "energy",
     "governor",
     "power_mode",
+    "sparsity",
 )
 _PARSERS: dict[str, Any] = {
     "samples": parse_samples,

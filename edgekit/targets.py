@@ -184,6 +184,13 @@ class DeviceRuntime:
 
 
 @runtime_checkable
+class Settable(Protocol):
+    """What a target may say besides: build options that a user may set for all of its candidates, such as ``sparsity``."""
+
+    settings: Sequence[str]
+
+
+@runtime_checkable
 class Needing(Protocol):
     """What a target may say besides: what it needs on a device; ``edgekit devices doctor`` tells what of it is missing there."""
 

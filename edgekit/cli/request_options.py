@@ -121,6 +121,12 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
         help="Set the power mode of a Jetson (nvpmodel) while it measures, by name or number, and put it back at the end. One that "
         "needs a restart is refused.  [default: leave it]",
     ),
+    "sparsity": click.option(
+        "--sparsity",
+        type=click.Choice(["auto", "on", "off"]),
+        help="Kernels for weights that are pruned 2:4, on GPUs that have them; no other pruning gains anything there.  [default: auto, "
+        "where the weights are]",
+    ),
     "sustain": click.option(
         "--sustain",
         metavar="10m",

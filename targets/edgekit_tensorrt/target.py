@@ -34,6 +34,7 @@ class TensorRTTarget:
     version = "1"
     supports_keep_float = True
     compression_worth = COMPRESSION_WORTH
+    settings = ("sparsity",)
     device_runtime = DeviceRuntime(("tensorrt", "trtexec"), comes_with="sudo apt-get install -y nvidia-jetpack")
 
     def candidates(self, model: Model, site: Site) -> Sequence[Candidate]:
