@@ -124,8 +124,8 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
     "sparsity": click.option(
         "--sparsity",
         type=click.Choice(["auto", "on", "off"]),
-        help="Kernels for weights that are pruned 2:4, on GPUs that have them; no other pruning gains anything there.  [default: auto, "
-        "where the weights are]",
+        help="Kernels for weights that are pruned 2:4, on GPUs that have them; no other pruning gains anything there.  "
+        "[default: auto, where the weights are]",
     ),
     "sustain": click.option(
         "--sustain",
