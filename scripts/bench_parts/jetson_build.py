@@ -77,8 +77,8 @@ def run_job(job: Job, taken: Taken, scratch: Path, progress: Progress) -> ModelR
     )
 
 
-def _shape(task: Task) -> str | None:
-    return ",".join(f"{name}={'x'.join(map(str, sizes))}" for name, sizes in task.shape.items() if sizes) or None
+def _shape(task: Task) -> list[str] | None:
+    return [f"{name}={'x'.join(map(str, sizes))}" for name, sizes in task.shape.items() if sizes] or None
 
 
 def _precision(scheme: str, run: Run, report: DeployReport, bundle: Bundle, folder: Path) -> Precision:

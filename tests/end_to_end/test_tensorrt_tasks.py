@@ -39,7 +39,7 @@ def build(name: str, folder: Path) -> Path:
         patch.setattr(sparing, "SPARING_S", 0.0)
         module = task(name)
         feeds = list(module.calibration())[:SAMPLES]
-        shape = ",".join(f"{key}={'x'.join(map(str, sizes))}" for key, sizes in getattr(module, "SHAPE", {}).items()) or None
+        shape = [f"{key}={'x'.join(map(str, sizes))}" for key, sizes in getattr(module, "SHAPE", {}).items()] or None
         edgekit.build(module.model(), target="jetson", output=folder / "bundle", calib=feeds, eval=module.evaluate, shape=shape)
     return folder / "bundle"
 
