@@ -250,7 +250,8 @@ def _evidence(report: DeployReport, row: CandidateReport) -> list[str]:
 
 def _provisional_reason(report: DeployReport, row: CandidateReport) -> str:
     if report.device is None:
-        return "no device was measured; deploy again with --device to confirm"
+        there = ", or run the bundle's deploy-on-device.pyz there," if report.bundle else ""
+        return f"no device was measured; deploy again with --device{there} to confirm"
     if report.device.get("kind") != "real":
         kind = "a stand-in" if report.device.get("kind") == "stand-in" else report.device.get("kind")
         return f"measured on a device that is {kind}, not on the real one"

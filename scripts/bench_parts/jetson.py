@@ -20,7 +20,7 @@ from .jetson_records import Document, ModelResult
 
 #: Samples for calibration, by model: what modelopt's calibrators keep in memory of each grows with the picture.
 SAMPLES = {
-    "digits": 128, "mobilenetv2": 64, "resnet50": 64, "vit": 64, "minilm": 64, "recogniser": 48, "detector": 12,
+    "digits": 128, "mobilenetv2": 64, "resnet50": 64, "vit": 64, "minilm": 64, "recogniser": 48, "detector": 40,
 }  # fmt: skip
 NAMES = tuple(SAMPLES)
 PACKAGES = ("edgekit-sdk", "onnx", "onnxruntime", "torch", "tensorrt-rtx")

@@ -15,11 +15,12 @@ from edgekit.building import build as build_one
 from edgekit.devices.plan import Timeouts
 from edgekit.manifest import Bundle, check_bundle
 from edgekit.on_device.packing import PROGRAM
+from edgekit.plan import Planned
 from edgekit.preparation import Run, Sources, prepare
 from edgekit.progress import Progress
 from edgekit.request import parse_request
 from edgekit.targets import Checking
-from edgekit.types import CandidateReport, DeployReport, Feed
+from edgekit.types import Candidate, CandidateReport, DeployReport, Feed
 
 from .jetson_peer import beside
 from .jetson_records import Beside, ModelResult, Precision
@@ -59,7 +60,7 @@ def run_job(job: Job, taken: Taken, scratch: Path, progress: Progress) -> ModelR
     precisions = tuple(_precision(scheme, run, report, bundle, out) for scheme in SCHEMES)
     compared, reason = None, "left out"
     if job.peer:
-        compared, reason = _beside(run, given, unseen, scratch, progress)
+        compared, reason = _beside(run, report, given, unseen, scratch, progress)
     first = next((row.fidelity for row in report.candidates if row.fidelity and row.fidelity.metric_name), None)
     return ModelResult(
         name=task.name,
@@ -76,8 +77,8 @@ def run_job(job: Job, taken: Taken, scratch: Path, progress: Progress) -> ModelR
     )
 
 
-def _shape(task: Task) -> str | None:
-    return ",".join(f"{name}={'x'.join(map(str, sizes))}" for name, sizes in task.shape.items() if sizes) or None
+def _shape(task: Task) -> list[str] | None:
+    return [f"{name}={'x'.join(map(str, sizes))}" for name, sizes in task.shape.items() if sizes] or None
 
 
 def _precision(scheme: str, run: Run, report: DeployReport, bundle: Bundle, folder: Path) -> Precision:
@@ -97,7 +98,7 @@ def _precision(scheme: str, run: Run, report: DeployReport, bundle: Bundle, fold
     if path is not None:
         shapes = next(each.artifact.provenance["shapes"] for each in bundle.carried if each.candidate.id == row.id)
     elif row.stage != "rejected":
-        built = _built(run, row)
+        built = _built(run, row.candidate)
         path, shapes = built.folder / built.artifact.entry, built.artifact.provenance["shapes"]
     if path is None:
         return Precision(scheme, row.id, False, row.reason, **known)
@@ -126,27 +127,26 @@ def _closeness(row: CandidateReport) -> float:
     return (row.fidelity.sqnr_db if row.fidelity else None) or float("-inf")
 
 
-def _built(run: Run, row: CandidateReport) -> Built:
+def _built(run: Run, candidate: Candidate) -> Built:
     """The candidate's artifact, from the cache of this run."""
-    planned = next((item for item in run.planned if item.id == row.id), None)
-    assert planned is not None, row.id
-    return build_one(run.model, planned, run.data, threads=1)
+    target, site = run.sites[0]
+    return build_one(run.model, Planned(target, site, candidate), run.data, threads=1)
 
 
-def _beside(run: Run, given: list[Feed], unseen: list[Feed], scratch: Path, progress: Progress) -> tuple[Beside | None, str]:
-    """On edgekit's plain int8: no operator spared, nothing refined, so that both quantize all that they would."""
-    by_scheme = {item.candidate.scheme.slug: item for item in run.planned if not item.candidate.build_options}
-    wanted = by_scheme.get("int8")
-    if wanted is None or wanted.reject is not None:
-        return None, f"edgekit has no int8 of it: {wanted.reject if wanted else 'not offered'}"
-    float32, int8 = (build_one(run.model, by_scheme[slug], run.data, threads=1) for slug in ("float32", "int8"))
-    names = {tensor.original.name: tensor.artifact.name for tensor in int8.artifact.io if tensor.role == "input"}
+def _beside(
+    run: Run, report: DeployReport, given: list[Feed], unseen: list[Feed], scratch: Path, progress: Progress
+) -> tuple[Beside | None, str]:
+    """On edgekit's int8 without a spared operator, so that both quantize all that they would."""
+    rows = [row for row in report.candidates if row.scheme == "int8" and not row.candidate.keep_float and row.stage != "rejected"]
+    plain = next((row for row in rows if not row.candidate.build_options), None)
+    if plain is None:
+        return None, "edgekit has no int8 of it: " + "; ".join(row.reason for row in report.candidates if row.scheme == "int8")
+    chosen = max(rows, key=_closeness)
+    reference = next(row for row in report.candidates if row.scheme == "float32")
+    built = [_built(run, row.candidate) for row in (reference, chosen, plain)]
+    names = {tensor.original.name: tensor.artifact.name for tensor in built[1].artifact.io if tensor.role == "input"}
     calibration, test = ([{names[name]: array for name, array in feed.items()} for feed in feeds] for feeds in (given, unseen))
     place = scratch / "peer"
     place.mkdir()
-    return (
-        beside(
-            float32.folder / float32.artifact.entry, int8.folder / int8.artifact.entry, calibration, test, place, progress
-        ),
-        "",
-    )  # fmt: skip
+    float32, ours, unrefined = (each.folder / each.artifact.entry for each in built)
+    return beside(float32, ours, unrefined, calibration, test, place, progress), ""

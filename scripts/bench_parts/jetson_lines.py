@@ -91,5 +91,6 @@ def _closeness(result: ModelResult, found: Beside) -> Line:
     if found.ours.sqnr_db is None:
         return Line(result.name, promise, MISSED, "edgekit's has no finite SQNR")
     reached = found.ours.sqnr_db >= best.sqnr_db - TIE_DB
-    numbers = f"{found.ours.sqnr_db:.2f} dB, {best.who} {best.sqnr_db:.2f} dB on {found.samples} samples"
+    plain = f" ({found.plain.sqnr_db:.2f} dB before refinement)" if found.plain.sqnr_db is not None else ""
+    numbers = f"{found.ours.sqnr_db:.2f} dB{plain}, {best.who} {best.sqnr_db:.2f} dB on {found.samples} samples"
     return Line(result.name, promise, MET if reached else MISSED, numbers)

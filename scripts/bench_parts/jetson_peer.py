@@ -21,17 +21,23 @@ from .jetson_records import Beside, Int8
 
 METHODS = ("entropy", "max")  # its default and its other
 SCRIPT = Path(__file__).with_name("jetson_modelopt_run.py")
-OURS = "edgekit"
+OURS, PLAIN = "edgekit", "edgekit, nothing refined"
 
 
 def beside(
-    float_model: Path, ours: Path, calibration: Sequence[Feed], unseen: Sequence[Feed], scratch: Path, progress: Progress
+    float_model: Path,
+    ours: Path,
+    plain: Path,
+    calibration: Sequence[Feed],
+    unseen: Sequence[Feed],
+    scratch: Path,
+    progress: Progress,
 ) -> Beside:
     """The two compared. What stays float is float32 in both, so that int8 alone makes the difference.
 
     Args:
         float_model: edgekit's own float artifact; modelopt quantizes this very file.
-        ours: edgekit's int8 artifact of it, of the same inputs.
+        ours, plain: edgekit's int8 artifacts of it, of the same inputs, as handed over and before anything was refined.
         calibration: feeds that both may calibrate with.
         unseen: feeds that neither has.
     """
@@ -47,7 +53,9 @@ def beside(
         return comparison.sqnr_db
 
     own = coverage(onnx.load(ours))
-    mine = Int8(OURS, closeness(ours), len(own.convolutions), len(own.products))
+    mine, unrefined = (
+        Int8(who, closeness(path), len(own.convolutions), len(own.products)) for who, path in ((OURS, ours), (PLAIN, plain))
+    )
     theirs = []
     first = None
     for method in METHODS:
@@ -62,11 +70,12 @@ def beside(
         first = first or found
         theirs.append(Int8(who, closeness(made), len(found.convolutions), len(found.products)))
     if first is None:
-        return Beside(len(unseen), mine, tuple(theirs))
+        return Beside(len(unseen), mine, unrefined, tuple(theirs))
     common = own.additions.keys() | first.additions.keys()
     return Beside(
         len(unseen),
         mine,
+        unrefined,
         tuple(theirs),
         only_ours=tuple(sorted(own.convolutions - first.convolutions)),
         only_theirs=tuple(sorted(first.convolutions - own.convolutions)),

@@ -52,11 +52,13 @@ class Int8:
 class Beside:
     """edgekit's int8 beside modelopt's. Names are those of first outputs.
 
-    ``additions``: of two activations; ``differing``: those of which the two quantize other inputs.
+    ``ours``: what edgekit hands over where no operator is spared, chosen by samples that it held out; ``plain``: the same before
+    anything was refined. ``additions``: of two activations; ``differing``: those of which the two quantize other inputs.
     """
 
     samples: int
     ours: Int8
+    plain: Int8
     theirs: tuple[Int8, ...]
     only_ours: tuple[str, ...] = ()
     only_theirs: tuple[str, ...] = ()

@@ -13,8 +13,9 @@ Runtime on a CPU, every operator as it is written, scales in float32. tensorrt-r
 nearest to Orin's sm_87) without a GPU; it is another product, so that it builds a file is evidence and no proof. NVIDIA's Model
 Optimizer (modelopt) quantizes edgekit's own float file with the same samples, in an isolated toolchain, by its default (entropy)
 and by its other method (max); what stays float is float32 in both, and both run in the same simulation on samples that neither
-has seen. edgekit's is its plain int8: no operator spared, nothing refined. The nets from PyTorch have random weights and a fitted
-head (`tests/tasks/torch_nets.py`). A line that is missed says so, with the numbers.""".splitlines()
+has seen. edgekit's is the int8 that it hands over where no operator is spared: biases corrected or channels equalized where that
+helped on samples that it held out. The nets from PyTorch have random weights and a fitted head (`tests/tasks/torch_nets.py`). A
+line that is missed says so, with the numbers.""".splitlines()
 
 
 def document(found: Document) -> list[str]:
@@ -53,7 +54,7 @@ def _model(result: ModelResult) -> list[str]:
     ]
     parts += table(header, [_precision(each) for each in result.precisions])
     if result.beside is not None:
-        all_int8 = (result.beside.ours, *result.beside.theirs)
+        all_int8 = (result.beside.ours, result.beside.plain, *result.beside.theirs)
         parts += ["", *table(["int8 by", "SQNR", "convolutions", "products"], [_int8(each) for each in all_int8])]
     return parts
 

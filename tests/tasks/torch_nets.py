@@ -22,7 +22,7 @@ from edgekit import from_torch
 
 INPUT, SIDE_PX, CLASSES = "image", 64, 10
 SHAPE = {INPUT: (1, 3, SIDE_PX, SIDE_PX)}
-N_CALIBRATION, N_EVALUATION, N_THIRD = 100, 200, 400
+N_CALIBRATION, N_EVALUATION, N_THIRD = 100, 100, 200
 _N_FIT, _RIDGE, _BRANCH = 400, 1e-1, 0.2
 
 
@@ -213,12 +213,12 @@ def calibration() -> Iterator[Feed]:
 
 
 def evaluate(predict: Predict) -> dict[str, Any]:
-    """The score for ``--eval``: the share of 200 patterns that are told right."""
+    """The score for ``--eval``: the share of 100 patterns that are told right."""
     return _score(predict, N_CALIBRATION, N_EVALUATION)
 
 
 def third(predict: Predict) -> dict[str, Any]:
-    """The score on 400 pictures that edgekit is never given."""
+    """The score on 200 pictures that edgekit is never given."""
     return _score(predict, N_CALIBRATION + N_EVALUATION, N_THIRD)
 
 
