@@ -25,8 +25,8 @@ def sessions_of(run: Run, runners: Mapping[str, Runner], scratch: Path, budget: 
 
     The lease of this machine is held from the start when it is the device. A device elsewhere is connected and leased when it is
     first needed and let go as soon as it is not needed any more, so that others may use it while candidates are built and judged
-    here. That judging measures nothing and takes no lease of this machine's. The governor and the power mode that were asked for
-    are set with the lease.
+    here. That judging measures nothing and takes no lease of this machine's. The governor, the power mode and the clocks that were
+    asked for are set with the lease.
     Time spent waiting for a lease is not counted against ``budget``.
 
     Raises:
@@ -44,6 +44,7 @@ def sessions_of(run: Run, runners: Mapping[str, Runner], scratch: Path, budget: 
             waiting_since = time.monotonic()
             on_the_device.enter_context(session.lease(wait_s=run.timeouts.lease_s, on_wait=progress.note))
             on_the_device.enter_context(session.power_mode(run.request.power_mode))
+            on_the_device.enter_context(session.locked_clocks(run.request.lock_clocks))  # of the mode that is in force by now
             on_the_device.enter_context(session.governor(run.request.governor))
             budget.forgive(time.monotonic() - waiting_since)
             return session

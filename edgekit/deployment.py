@@ -19,6 +19,7 @@ from .explain import explain
 from .finalists import judge_all
 from .gates import Gates
 from .judging import FloatView, predictor
+from .measure.loops import loops_remark
 from .open_verdict import MOST_FEEDS, leave_open
 from .plan import Planned, reference_plan
 from .progress import WithinStep
@@ -163,6 +164,7 @@ def execute(run: Run, started: float, progress: Progress) -> Outcome:
     no_evidence = timing_remark(run.device.name, run.facts) if measurements else ()
     warnings = (
         *no_evidence,
+        *loops_remark({key: found.loop for key, found in measurements.items()}),
         *differing,
         *_warnings(choice),
         *_when_hot(sustained),

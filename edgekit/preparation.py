@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import UnknownNameError, UsageError
+from .errors import DeviceRunError, UnknownNameError, UsageError
 from .types import BuildData, DeviceFacts, Feed, Feeds, Profile, Site, TensorSpec
 
 if TYPE_CHECKING:
@@ -136,14 +136,15 @@ def prepare(request: DeployRequest, sources: Sources, *, measure: bool, timeouts
 
 def _check_governor(request: DeployRequest, facts: DeviceFacts, not_measured: str) -> None:
     """What can be known before anything slow; whether it may be set shows when it is."""
-    asked = (("--governor", request.governor), ("--power-mode", request.power_mode), ("--sustain", request.sustain_s))
-    for option, value in asked:
+    asked = {"--governor": request.governor, "--power-mode": request.power_mode, "--sustain": request.sustain_s}
+    for option, value in {**asked, "--lock-clocks": request.lock_clocks or None}.items():
         if not_measured and value is not None:
             raise UsageError(f"{option} needs a device", why=not_measured, hint="leave it out, or name a device with --device")
     known = [policy.available for policy in facts.policies if policy.available]
     if request.governor is not None and known and any(request.governor not in names for names in known):
         raise UnknownNameError("governor", request.governor, sorted(set.intersection(*map(set, known))))
     _check_power_mode(request, facts)
+    _check_clocks(request, facts)
 
 
 def _check_power_mode(request: DeployRequest, facts: DeviceFacts) -> None:
@@ -154,6 +155,16 @@ def _check_power_mode(request: DeployRequest, facts: DeviceFacts) -> None:
         raise UsageError("--power-mode is for Jetson boards", why="nvpmodel lists no modes on this device", hint="leave it out")
     if not name.isdigit() and name.lower() not in map(str.lower, modes):
         raise UnknownNameError("power mode", name, modes)
+
+
+def _check_clocks(request: DeployRequest, facts: DeviceFacts) -> None:
+    if not request.lock_clocks:
+        return
+    if facts.jetson is None:
+        raise UsageError("--lock-clocks is for Jetson boards", why="this device is none", hint="leave it out")
+    if "clocks" in facts.jetson.reasons:  # what may not even be read is not going to be locked
+        hint = "give it the rights (docs/tensorrt.md), or leave --lock-clocks out"
+        raise DeviceRunError("the clocks of this device cannot be locked", why=facts.jetson.reasons["clocks"], hint=hint)
 
 
 def calibration_of(request: DeployRequest, inputs: Sequence[TensorSpec], sources: Sources) -> CalibrationSet | None:

@@ -97,6 +97,7 @@ def profile(
     embodied: Embodied | str | None = None,
     governor: str | None = None,
     power_mode: str | None = None,
+    lock_clocks: bool = False,
     sustain: float | str | None = None,
     layers: bool = False,
     allow_code: bool = False,
@@ -113,7 +114,7 @@ def profile(
         energy: "off" for none; otherwise every artifact's energy is measured where the device has a meter.
         sustain: a duration such as "10m": all artifacts in turn for that long.
         layers: times by operator, where the runtime gives them.
-        grid_intensity, embodied, governor, power_mode, allow_code, trust_model: as for :func:`edgekit.deploy`.
+        grid_intensity, embodied, governor, power_mode, lock_clocks, allow_code, trust_model: as for :func:`edgekit.deploy`.
 
     Returns:
         One row a target: latency in seconds (host memory to host memory), load time, first inference, peak memory.
@@ -129,7 +130,7 @@ def profile(
         ('onnx/float32', True)
     """
     options = {"energy": energy, "grid_intensity": grid_intensity, "embodied": embodied}
-    options |= {"governor": governor, "power_mode": power_mode, "sustain": sustain}
+    options |= {"governor": governor, "power_mode": power_mode, "lock_clocks": lock_clocks, "sustain": sustain}
     request = replace(
         parse_request({"model": model_path(model), **options}),
         target=parse_targets(target),
@@ -230,6 +231,7 @@ def _measure(
         AgentSession(device.transport, runners, timeouts=timeouts, become=device.become) as session,
         session.lease(wait_s=timeouts.lease_s, on_wait=progress.note),
         session.power_mode(request.power_mode),
+        session.locked_clocks(request.lock_clocks),
         session.governor(request.governor),
     ):
         shown.stage("measuring")

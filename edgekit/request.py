@@ -58,9 +58,9 @@ class DeployRequest:
 
     ``target``: plugin, profile or alias names, or ``("auto",)``. ``min_agreement`` None means the default (0.98 without labels,
     0.95 with). ``budget_s`` None means no limit on the time of the search. ``governor``: of the device while it measures;
-    None leaves it as it is, as ``power_mode`` does (a Jetson's, by name or number). ``sparsity``: whether kernels for weights that
-    are pruned 2:4 are used, where a target has them. ``sustain_s``: how long to measure the best in
-    turn after the verdict; None is not at all.
+    None leaves it as it is, as ``power_mode`` does (a Jetson's, by name or number). ``lock_clocks``: of a Jetson, at their
+    highest while it measures. ``sparsity``: whether kernels for weights that are pruned 2:4 are used, where a target has them.
+    ``sustain_s``: how long to measure the best in turn after the verdict; None is not at all.
 
     Raises:
         UsageError: a value outside its range.
@@ -84,6 +84,7 @@ class DeployRequest:
     budget_s: float | None = None
     governor: str | None = None
     power_mode: str | None = None
+    lock_clocks: bool = False
     sparsity: Sparsity = "auto"
     sustain_s: float | None = None
     eval_on: EvalOn = "host"
@@ -317,7 +318,7 @@ def _plain(option: str, kind: type) -> Any:
     return check
 
 
-_KINDS = {int: "whole number", str: "text"}
+_KINDS = {int: "whole number", str: "text", bool: "switch: true or false"}
 _TEXTS = (
     "model",
     "device",
@@ -337,6 +338,7 @@ _PARSERS: dict[str, Any] = {
     "samples": parse_samples,
     **{name: _plain(name, str) for name in _TEXTS},
     "threads": _plain("threads", int),
+    "lock_clocks": _plain("lock_clocks", bool),
     "target": parse_targets,
     "max_drop": parse_drop,
     "min_agreement": parse_fraction,

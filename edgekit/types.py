@@ -289,9 +289,11 @@ class Ratio:
 
 @dataclass(frozen=True)
 class WarmUp:
+    """``steady`` None: not known, as with a runner's own loop, which warms up by itself and does not tell how that went."""
+
     n: int
     elapsed_s: float
-    steady: bool
+    steady: bool | None
 
 
 @dataclass(frozen=True)

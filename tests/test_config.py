@@ -52,6 +52,7 @@ threads = 1
 budget = "120s"
 governor = "performance"
 power-mode = "MAXN"
+lock-clocks = true
 sparsity = "on"
 sustain = "10m"
 eval-on = "host"
@@ -96,6 +97,7 @@ def test_a_bundle_stands_between_the_command_line_and_the_file(tmp_path: Path) -
         ("deploy = 3\n", "[deploy]"),
         ("[deploy]\nthreads = 'many'\n", "whole number"),
         ("[deploy]\nprecision = 'int9'\n", "int8"),
+        ("[deploy]\nlock-clocks = 'yes'\n", "true or false"),
         ("[deploy]\njson = 'yes'\n", "true or false"),
         ("[deploy]\nmax-drop = '1%'\nmax_drop = '2%'\n", "once"),
         ("[timeouts]\nprobe = -1\n", "seconds"),

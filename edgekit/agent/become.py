@@ -6,6 +6,7 @@ is one of the argument lists below with values that were checked; no shell is in
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from typing import Any, List, Sequence
@@ -16,10 +17,14 @@ TEE = "/usr/bin/tee"
 GOVERNOR_FILE = re.compile(r"/sys/devices/system/cpu/(cpufreq/policy[0-9]{1,4}|cpu[0-9]{1,4}/cpufreq)/scaling_governor\Z")
 GOVERNOR_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}\Z")
 MODE_NUMBER = re.compile(r"[0-9]{1,3}\Z")
+#: Where jetson_clocks keeps what it found. ``--restore`` writes whatever stands in that file, as root: it must lie where only root
+#: can write. A restart empties this folder and frees the clocks alike.
+STORED_CLOCKS = "run/edgekit-clocks.conf"
 _MAX_WORDS = 8
 _MAX_CHARACTERS = 256
 _TIMEOUT_S = 5.0
 _MODE_TIMEOUT_S = 30.0  # nvpmodel switches cores off and on
+_CLOCKS_TIMEOUT_S = 30.0
 
 
 def checked_prefix(value: Any) -> List[str]:
@@ -78,3 +83,33 @@ def set_power_mode(become: Sequence[str], program: str, number: str) -> str:
     except subprocess.TimeoutExpired as problem:
         raise OSError("nvpmodel -m %s does not end" % number) from problem
     return done.stdout.decode("utf-8", "replace").strip()[-600:]
+
+
+def clocks_command(action: str, root: str) -> List[str]:
+    """Arguments for jetson_clocks: ``store`` what is set now, ``lock`` every clock at its highest, ``restore`` what was stored.
+
+    Raises:
+        AgentError: ``protocol`` for anything else.
+    """
+    stored = os.path.join(root, STORED_CLOCKS)
+    known = {"store": ["--store", stored], "lock": [], "restore": ["--restore", stored]}
+    if action not in known:
+        raise AgentError("protocol", "not an action of jetson_clocks: %.80r" % action)
+    return known[action]
+
+
+def run_clocks(become: Sequence[str], program: str, action: str, root: str) -> str:
+    """jetson_clocks with the rights that ``become`` gives, and "yes" for its question whether to replace an old stored file.
+
+    Returns:
+        Why it failed; empty when it says that it did not.
+    """
+    command = [*become, program, *clocks_command(action, root)]
+    try:
+        done = subprocess.run(
+            command, input=b"y\n", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=_CLOCKS_TIMEOUT_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as problem:
+        return "%s: %s" % (" ".join(command), problem)
+    said = done.stdout.decode("utf-8", "replace").strip()[-300:]
+    return "" if done.returncode == 0 else "%s ended with %d: %s" % (" ".join(command), done.returncode, said)

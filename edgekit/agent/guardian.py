@@ -180,7 +180,7 @@ class Guardian:
             "hello": self._hello, "probe": self._probe, "need": self._need, "put": self._put, "lease": self._take_lease,
             "prepare": self._prepare, "open": self._open, "infer": self._infer, "bench": self._bench, "close": self._close,
             "meters": self._meters, "energy": self._energy, "sustain": self._sustain, "governor": self._set_governor,
-            "power-mode": self._set_power_mode,
+            "power-mode": self._set_power_mode, "lock-clocks": self._lock_clocks,
             "install": self._install, "rollback": self._rollback, "bye": self._bye,
         }  # fmt: skip
         try:
@@ -420,6 +420,16 @@ class Guardian:
             raise AgentError("protocol", "say hello first")
         try:
             return self._governor.set_power_mode(str(frame.fields["name"])), b""
+        except Refusal as refusal:
+            return {"refused": refusal.to_json()}, b""
+
+    def _lock_clocks(self, _: Frame) -> Tuple[Dict[str, Any], bytes]:
+        """Lock a Jetson's clocks until the lease is released, whichever way that happens."""
+        self._need_lease()
+        if self._governor is None:
+            raise AgentError("protocol", "say hello first")
+        try:
+            return self._governor.lock_clocks(), b""
         except Refusal as refusal:
             return {"refused": refusal.to_json()}, b""
 

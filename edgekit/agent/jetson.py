@@ -158,7 +158,7 @@ def read_jetson(root: str, become: Sequence[str] = ()) -> Optional[Dict[str, Any
     modes = known_modes(root)
     if number is None:
         reasons["power_mode"] = why
-    clocks, why = _clocks(root, become)
+    clocks, why = current_clocks(root, become)
     if clocks is None:
         reasons["clocks"] = why
     gpu = next((clocks[name] for name in clocks if name.lower().startswith("gpu")), None) if clocks else None
@@ -196,7 +196,8 @@ def current_mode(root: str) -> Tuple[Optional[str], str]:
     return None, problem or "nvpmodel -q says nothing of a mode: %.100r" % said
 
 
-def _clocks(root: str, become: Sequence[str]) -> Tuple[Optional[Dict[str, Clock]], str]:
+def current_clocks(root: str, become: Sequence[str]) -> Tuple[Optional[Dict[str, Clock]], str]:
+    """The clocks that jetson_clocks shows, or why it does not."""
     program = find_program(root, JETSON_CLOCKS)
     if program is None:
         return None, "there is no jetson_clocks on this device"

@@ -168,8 +168,8 @@ class _Worker:
         start = time.perf_counter()
         self._run_once(self._feed)
         first_s = time.perf_counter() - start
-        if self._own_loop is not None:  # it warms up before each burst by itself
-            done = {"n": 1, "elapsed_s": first_s, "steady": True}
+        if self._own_loop is not None:  # it warms up before each burst by itself, and nobody sees whether that was enough
+            done = {"n": 1, "elapsed_s": first_s, "steady": None}
             return {"warm_up": done, **self._state()}, b""
         run, feed, fields = self._session.run, self._feed, frame.fields
         done = _runner_call("run", lambda: warm_up(lambda: run(feed), **fields))

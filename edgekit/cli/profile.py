@@ -33,6 +33,7 @@ from .request_options import ALLOW_CODE, MODEL, OFFLINE, TRUST_MODEL, WAIT, gath
     "embodied",
     "governor",
     "power_mode",
+    "lock_clocks",
     "sustain",
 )
 @click.option("--layers", is_flag=True, help="Also time every operator, where the runtime tells; the slowest are shown.")
@@ -73,6 +74,7 @@ def profile(
         "embodied": request.embodied,
         "governor": request.governor,
         "power_mode": request.power_mode,
+        "lock_clocks": request.lock_clocks,
         "sustain": request.sustain_s,
         "layers": layers,
         "allow_code": True,  # what was not typed has been refused before, unless --allow-code let it pass

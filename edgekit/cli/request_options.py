@@ -121,6 +121,12 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
         help="Set the power mode of a Jetson (nvpmodel) while it measures, by name or number, and put it back at the end. One that "
         "needs a restart is refused.  [default: leave it]",
     ),
+    "lock_clocks": click.option(
+        "--lock-clocks/--no-lock-clocks",
+        default=None,
+        help="Lock the clocks of a Jetson at the highest of its power mode (jetson_clocks) while it measures, and put them back at "
+        "the end.  [default: leave them]",
+    ),
     "sparsity": click.option(
         "--sparsity",
         type=click.Choice(["auto", "on", "off"]),

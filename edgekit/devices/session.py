@@ -36,7 +36,7 @@ __all__ = ["AgentSession", "BenchPlan", "Opened", "Progress", "Timeouts", "Worke
 _TIMEOUTS = Timeouts()
 _PLAN = BenchPlan()
 _LEASE_POLL_S = 0.5
-_MODE_SILENCE_S = 60.0  # nvpmodel switches cores off and on
+_MODE_SILENCE_S = 150.0  # nvpmodel switches cores off and on; jetson_clocks runs several times, at most 30 s each
 _MARGIN_S = 15.0  # the guardian enforces its time-outs itself; the host waits a little longer for its word
 _FAILURE_KINDS = ("crash", "error", "timeout", "out-of-memory", "missing-runtime")
 
@@ -253,18 +253,8 @@ class AgentSession:
         if name is None:
             yield
             return
-        with self.lease():
-            answer = self._live.request("governor", {"name": name}, silence_s=self._timeouts.connect_s + _MARGIN_S)
-            if "refused" in answer.fields:
-                raise self._governor_refused(name, answer.fields["refused"])
-            try:
-                yield
-            except BaseException:
-                if self._channel is not None and self._channel.usable:
-                    with contextlib.suppress(DeviceRunError, DeviceUnavailableError):  # the first problem is the one to tell
-                        self._put_back()
-                raise
-            self._put_back()
+        with self._setting("governor", {"name": name}, lambda refused: self._governor_refused(name, refused)):
+            yield
 
     @contextlib.contextmanager
     def power_mode(self, name: str | None) -> Iterator[None]:
@@ -277,10 +267,31 @@ class AgentSession:
         if name is None:
             yield
             return
+        with self._setting("power-mode", {"name": name}, lambda refused: self._mode_refused(name, refused)):
+            yield
+
+    @contextlib.contextmanager
+    def locked_clocks(self, wanted: bool) -> Iterator[None]:
+        """A Jetson's clocks locked at their highest while the block runs, as :meth:`governor` does; False changes nothing.
+
+        Raises:
+            DeviceRunError: it has no jetson_clocks, or may not run it; nothing has been changed then.
+        """
+        if not wanted:
+            yield
+            return
+        with self._setting("lock-clocks", {}, self._lock_refused):
+            yield
+
+    @contextlib.contextmanager
+    def _setting(
+        self, op: str, fields: Mapping[str, Any], refusal: Callable[[Mapping[str, Any]], DeviceRunError | UnknownNameError]
+    ) -> Iterator[None]:
+        """What ``op`` sets, while the block runs; all that was set is put back together at the end of the first such block."""
         with self.lease():
-            answer = self._live.request("power-mode", {"name": name}, silence_s=_MODE_SILENCE_S)
+            answer = self._live.request(op, fields, silence_s=_MODE_SILENCE_S)
             if "refused" in answer.fields:
-                raise self._mode_refused(name, answer.fields["refused"])
+                raise refusal(answer.fields["refused"])
             try:
                 yield
             except BaseException:
@@ -289,6 +300,13 @@ class AgentSession:
                         self._put_back()
                 raise
             self._put_back()
+
+    def _lock_refused(self, refused: Mapping[str, Any]) -> DeviceRunError:
+        hint = "leave --lock-clocks out"
+        if refused.get("kind") == "denied":
+            hint = 'let the user there run jetson_clocks by sudo, and give this device become = ["sudo", "-n"]; or ' + hint
+        why = clean(refused.get("message"), 400)
+        return DeviceRunError(f"the clocks of {self._transport.address} cannot be locked", why=why, hint=hint)
 
     def _mode_refused(self, name: str, refused: Mapping[str, Any]) -> DeviceRunError | UnknownNameError:
         kind, why = refused.get("kind"), clean(refused.get("message"), 400)
@@ -460,7 +478,11 @@ class AgentSession:
         return Measurement(
             loop=clean(measured.get("loop") or LOOP, 40),
             rounds=tuple(rounds),
-            warm_up=WarmUp(n=int(warm_up["n"]), elapsed_s=float(warm_up["elapsed_s"]), steady=bool(warm_up["steady"])),
+            warm_up=WarmUp(
+                n=int(warm_up["n"]),
+                elapsed_s=float(warm_up["elapsed_s"]),
+                steady=None if warm_up["steady"] is None else bool(warm_up["steady"]),
+            ),
             load_s=float(measured["load_s"]),
             first_inference_s=float(measured["first_inference_s"]),
             peak_memory_bytes=measured["peak_memory_bytes"],

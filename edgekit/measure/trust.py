@@ -59,9 +59,10 @@ def trust(measurement: Measurement) -> Trust:
     spread = relative_spread(medians)
     if spread > MAX_SPREAD:
         return Trust("noisy", f"the medians of the rounds spread by {spread:.1%}, more than {MAX_SPREAD:.0%}")
-    if not measurement.warm_up.steady:
+    if measurement.warm_up.steady is False:
         return Trust("noisy", f"it was not steady after {measurement.warm_up.elapsed_s:.1f} s of warming up")
-    return Trust("steady", f"the medians of {len(medians)} rounds spread by {spread:.1%}")
+    unknown = f"; {measurement.loop} does not tell whether its warm-up became steady" if measurement.warm_up.steady is None else ""
+    return Trust("steady", f"the medians of {len(medians)} rounds spread by {spread:.1%}{unknown}")
 
 
 def summarize_conditions(conditions: Conditions | None) -> ConditionSummary | None:

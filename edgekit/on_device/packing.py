@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 PROGRAM = "deploy-on-device.pyz"
 GOLDEN_INPUTS, GOLDEN_OUTPUTS = "golden/on-device-inputs.npz", "golden/on-device-outputs.npz"
 _PACKAGE = "deploy"  # a copy of edgekit's tree in the zipapp, under a name that no runner may take for edgekit
-_TRAVELS = ("contract.py", "errors.py", "fidelity.py", "measure/__init__.py", "measure/statistics.py")
+_TRAVELS = ("contract.py", "errors.py", "fidelity.py", "measure/__init__.py", "measure/loops.py", "measure/statistics.py")
 _PROGRAM_MODULES = ("__init__.py", "client.py", "deciding.py", "plan.py", "program.py", "running.py", "telling.py")
 _MAIN = b"""import sys
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Optional, Tuple
 
+from ..agent.timing import LOOP
+from ..measure.loops import loops_remark
 from ..types import Ratio
 from .deciding import Judged, Verdict
 from .plan import OnDevicePlan
@@ -27,11 +29,17 @@ def document(plan: OnDevicePlan, found: Found, verdict: Verdict, taken_utc: str)
         if verdict.winner is None
         else {"id": verdict.winner, "provisional": found.facts.get("kind") != "real" or _is_stand_in(found)},
         "reason": verdict.reason,
+        "warnings": list(_remarks(found, verdict)),
         "objective": plan.objective,
         "golden_inputs": {"n": plan.n_golden, "synthetic": True, "needed_agreement": plan.needed_agreement},
         "candidates": [_row(row, found) for row in verdict.rows],
         "loop": {"mode": found.bench.get("mode"), "cpus": found.bench.get("cpus"), "plan": plan.bench},
     }
+
+
+def _remarks(found: Found, verdict: Verdict) -> Tuple[str, ...]:
+    timed = [row.seen.candidate.id for row in verdict.rows if row.latency is not None]
+    return loops_remark({key: str(found.told.get(key, {}).get("loop") or LOOP) for key in timed})
 
 
 def _is_stand_in(found: Found) -> bool:
@@ -84,6 +92,7 @@ def text(plan: OnDevicePlan, found: Found, verdict: Verdict) -> List[str]:
     lines += ["  ".join([cell.ljust(width) for cell, width in zip(row, widths)] + [row[5]]).rstrip() for row in rows]  # noqa: B905
     if plan.objective == "energy":
         lines.append("The objective was energy, which is not measured here: the verdict is by latency.")
+    lines += ["warning: " + remark for remark in _remarks(found, verdict)]
     lines.append("winner: %s, %s" % (verdict.winner or "none", verdict.reason))
     return [clean(line) for line in lines]
 

@@ -60,7 +60,7 @@ def test_a_deploy_from_probe_to_bundle(version: str, tmp_path: Path, client: Cli
     jetson = stand_in_of(version, tmp_path / "jetson", package=True)
     with Server(tmp_path / "server", client, environment=jetson.environment) as server:
         lab = Lab(tmp_path, jetson, server, config)
-        report = lab.deploy(precision="fp16", power_mode="1")
+        report = lab.deploy(precision="fp16", power_mode="1", lock_clocks=True)
     document = json.loads(json.dumps(to_json(report)))
     validator("deploy").validate(document)
     assert report.winner is not None
@@ -74,7 +74,8 @@ def test_a_deploy_from_probe_to_bundle(version: str, tmp_path: Path, client: Cli
     assert any("no evidence of performance" in text for text in report.warnings)
     assert (tmp_path / "out/edgekit.json").is_file()
     assert not list((tmp_path / "out").rglob("*.plan")), "engines stay where they were built"
-    assert jetson.power_mode == "0", "put back"
+    assert (jetson.power_mode, jetson.locked_clocks) == ("0", set()), "put back"
+    assert (jetson.root / "run/edgekit-clocks.conf").is_file(), "they were locked"
 
 
 @pytest.mark.long
@@ -98,6 +99,11 @@ def test_without_the_package_trtexec_does_it_all(tmp_path: Path, client: Client,
     assert row.loop == "trtexec 10.3"
     assert row.latency_s is not None
     assert 2.1e-3 < row.latency_s.p50 < 2.4e-3
+    assert row.trust_reason is not None
+    assert "does not tell whether its warm-up became steady" in row.trust_reason or row.trust != "steady"
+    [remark] = [text for text in report.warnings if "upper bound" in text]
+    assert "tensorrt/float16 by trtexec 10.3" in remark
+    assert "onnx/float32 by agent/1" in remark
 
 
 @pytest.mark.parametrize(
@@ -129,12 +135,13 @@ def test_a_build_that_fails_is_that_candidates_result(
     [
         ({"target": "raspberry-pi-5"}, 2, ("jetson-orin-nano", "raspberry-pi-5")),
         ({"power_mode": "60W"}, 2, ("power mode '60W'", "25W")),
+        ({"lock_clocks": True}, 7, ("cannot be locked", "there is no jetson_clocks", "leave --lock-clocks out")),
     ],
 )
 def test_mistakes_are_told_before_anything_slow(
     options: dict[str, Any], code: int, words: tuple[str, ...], tmp_path: Path, client: Client, config: Path  # noqa: F811
 ) -> None:  # fmt: skip
-    jetson = stand_in(tmp_path / "jetson", "6.2")
+    jetson = stand_in(tmp_path / "jetson", "6.2", jetson_clocks=not options.get("lock_clocks"))
     with (
         Server(tmp_path / "server", client, environment=jetson.environment) as server,
         pytest.raises(EdgekitError) as caught,

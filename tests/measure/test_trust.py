@@ -30,7 +30,9 @@ def clocks(trace: Sequence[float]) -> Conditions:
     return conditions([quiet(clocks_hz=(value,)) for value in trace])
 
 
-def measurement(medians: Sequence[float], under: Conditions | None = None, *, n: int = 20, steady: bool = True) -> Measurement:
+def measurement(
+    medians: Sequence[float], under: Conditions | None = None, *, n: int = 20, steady: bool | None = True
+) -> Measurement:
     return Measurement(
         loop="agent/1", rounds=tuple((median,) * n for median in medians), warm_up=WarmUp(9, 1.5, steady), load_s=0.1,
         first_inference_s=0.1, peak_memory_bytes=None, mode="resident", requested={}, effective={}, threads=1, conditions=under,
@@ -48,6 +50,10 @@ def test_rounds_and_warm_up_alone() -> None:
     cold = trust(measurement([1.0] * 6, steady=False))
     assert cold.verdict == "noisy"
     assert "1.5 s of warming up" in cold.reason
+    assert "warm-up" not in trust(measurement([1.0] * 6)).reason
+    unknown = trust(measurement([1.0] * 6, steady=None))
+    assert unknown.verdict == "steady", "what is not known does not speak against it"
+    assert "agent/1 does not tell whether its warm-up became steady" in unknown.reason, "nor is it claimed"
 
 
 def test_a_quiet_machine_and_one_that_tells_nothing() -> None:

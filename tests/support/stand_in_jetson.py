@@ -82,7 +82,8 @@ class StandIn:
 
     Args:
         tensorrt: its version; that of the release unless said.
-        behaviour: of its programs: killed, out_of_memory, no_gpu (bool), build_s, compute_ms, refused_operators, needs_reboot.
+        behaviour: of its programs: killed, out_of_memory, no_gpu (bool), build_s, compute_ms, refused_operators, needs_reboot,
+            gpu_clock_stays (jetson_clocks cannot lock the GPU's).
         trtexec: whether there is one.
         package: whether TensorRT's Python package is there, with CUDA's runtime library.
     """
@@ -94,6 +95,7 @@ class StandIn:
     trtexec: bool = True
     package: bool = False
     readable_sensors: bool = True
+    jetson_clocks: bool = True
 
     def __post_init__(self) -> None:
         release = self.release
@@ -113,7 +115,10 @@ class StandIn:
         self._write("var/lib/nvpmodel/status", "pmode:0000 fmode:quiet\n")
         self._sensors()
         self._configure()
-        names = {"nvpmodel": "usr/sbin", "jetson_clocks": "usr/bin", "tegrastats": "usr/bin", "sudo": "usr/bin"}
+        (self.root / "run").mkdir()
+        names = {"nvpmodel": "usr/sbin", "tegrastats": "usr/bin", "sudo": "usr/bin"}
+        if self.jetson_clocks:
+            names["jetson_clocks"] = "usr/bin"
         if self.trtexec:
             names["trtexec"] = "usr/src/tensorrt/bin"
         for name, folder in names.items():
@@ -140,6 +145,13 @@ class StandIn:
         """The number that is in force."""
         return (self.root / "var/lib/nvpmodel/status").read_text().split()[0].partition(":")[2].lstrip("0") or "0"
 
+    @property
+    def locked_clocks(self) -> set[str]:
+        """Which of cpu, gpu and emc jetson_clocks holds at their highest."""
+        path = self.root / "clocks.json"
+        clocks = json.loads(path.read_text()) if path.exists() else {}
+        return {name for name, highest in (("cpu", 1510400), ("gpu", 624750000), ("emc", 1)) if clocks.get(name) == highest}
+
     def behave(self, **behaviour: Any) -> None:
         self.behaviour = behaviour
         self._configure()
@@ -149,7 +161,7 @@ class StandIn:
         release = self.release
         config = {
             "tensorrt": self.version, "jetpack": release.jetpack, "board": release.model, "soc": release.soc, "modes": release.modes,
-            "status": str(self.root / "var/lib/nvpmodel/status"), "tegrastats": release.tegrastats, "packages": packages,
+            "status": str(self.root / "var/lib/nvpmodel/status"), "clocks": str(self.root / "clocks.json"), "tegrastats": release.tegrastats, "packages": packages,
             **self.behaviour,
         }  # fmt: skip
         self._write("stand-in.json", json.dumps(config))

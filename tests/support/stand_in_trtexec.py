@@ -327,11 +327,49 @@ def jetson_clocks(config, arguments):
     if not os.environ.get("STAND_IN_ROOT"):
         print("Error: Run this script(%s) as a root user" % sys.argv[0])
         return 1
-    print("SOC family:%s  Machine:%s\nOnline CPUs: 0-5" % (config["soc"], config["board"]))
-    print("cpu0: Online=1 Governor=schedutil MinFreq=729600 MaxFreq=1510400 CurrentFreq=1190400 IdleStates: WFI=1 c7=1 ")
-    print("GPU MinFreq=306000000 MaxFreq=624750000 CurrentFreq=306000000")
-    print("EMC MinFreq=204000000 MaxFreq=2133000000 CurrentFreq=2133000000 FreqOverride=0")
+    clocks = {"cpu": 729600, "gpu": 306000000, "emc": 0}  # the lowest of each; and whether the memory's is overridden
+    if os.path.exists(config["clocks"]):
+        with open(config["clocks"]) as stream:
+            clocks = json.load(stream)
+    action, stored = [*arguments, "", ""][:2]
+    if action == "--show":
+        show_clocks(config, clocks)
+    elif action == "--store":
+        if os.path.exists(stored):
+            print("File %s already exists. Can I overwrite it? Y/N:" % stored, flush=True)
+            if sys.stdin.readline().strip() not in ("y", "Y"):
+                print("Error: file %s already exists!" % stored)
+                return 1
+        write_clocks(stored, clocks)
+        print("Storing system configuration in %s" % stored)
+    elif action == "--restore":
+        if not os.path.exists(stored):
+            print("Error: %s file not found !" % stored)
+            return 1
+        print("Restoring system configuration from %s" % stored)
+        with open(stored) as stream:
+            write_clocks(config["clocks"], json.load(stream))
+    else:
+        assert not action, arguments
+        gpu = clocks["gpu"] if config.get("gpu_clock_stays") else HIGHEST["gpu"]
+        write_clocks(config["clocks"], {"cpu": HIGHEST["cpu"], "gpu": gpu, "emc": 1})
     return 0
+
+
+HIGHEST = {"cpu": 1510400, "gpu": 624750000}
+
+
+def write_clocks(path, clocks):
+    with open(path, "w") as stream:
+        json.dump(clocks, stream)
+
+
+def show_clocks(config, clocks):
+    print("SOC family:%s  Machine:%s\nOnline CPUs: 0-5" % (config["soc"], config["board"]))
+    cpu = "cpu0: Online=1 Governor=schedutil MinFreq=%d MaxFreq=%d CurrentFreq=1190400 IdleStates: WFI=1 c7=1 "
+    print(cpu % (clocks["cpu"], HIGHEST["cpu"]))
+    print("GPU MinFreq=%d MaxFreq=%d CurrentFreq=%d" % (clocks["gpu"], HIGHEST["gpu"], clocks["gpu"]))
+    print("EMC MinFreq=204000000 MaxFreq=2133000000 CurrentFreq=2133000000 FreqOverride=%d" % clocks["emc"])
 
 
 def tegrastats(config, arguments):
