@@ -53,6 +53,7 @@ class Tegrastats(Meter):
 
     def start(self) -> None:
         self._first.clear()
+        self._last = {}
         try:
             self._process = subprocess.Popen(
                 self._argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
@@ -61,15 +62,18 @@ class Tegrastats(Meter):
             raise MeterError("%s: %s" % (self._argv[0], problem.strerror or problem)) from problem
         self._reader = threading.Thread(target=self._follow, args=(self._process,), name="tegrastats", daemon=True)
         self._reader.start()
-        if not self._first.wait(_FIRST_LINE_S):
+        told = self._first.wait(_FIRST_LINE_S)
+        if not self._last:
             self.close()
-            raise MeterError("%s printed no rail within %g s" % (" ".join(self._argv), _FIRST_LINE_S))
+            when = "before it ended" if told else "within %g s" % _FIRST_LINE_S
+            raise MeterError("%s printed no rail %s" % (" ".join(self._argv), when))
 
     def _follow(self, process: "subprocess.Popen[bytes]") -> None:
         assert process.stdout is not None
         while True:
             line = process.stdout.readline(_MAX_LINE_BYTES)
             if not line:
+                self._first.set()  # nothing comes any more: nobody needs to wait for it
                 return
             values = parse_line(line.decode("utf-8", "replace"))
             if values:

@@ -72,6 +72,12 @@ def test_a_program_that_says_nothing_useful_or_stops(tmp_path: Path, monkeypatch
         meter.close()
 
 
+def test_nobody_waits_for_a_program_that_has_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tegrastats, "_FIRST_LINE_S", 600.0)
+    write_program(tmp_path, tegrastats.PATHS[0], "exit 126")
+    assert "printed no rail before it ended" in discover(str(tmp_path), "tegrastats")[0].reason
+
+
 def test_a_rail_that_a_line_lacks(tmp_path: Path) -> None:
     meter = tegrastats.Tegrastats("tegrastats", "VDD_IN 5/5 VDD_SOC 1/1", "")
     meter._last, meter._last_s = {"VDD_IN": 1.0}, time.monotonic()
