@@ -31,8 +31,9 @@ from edgekit.bundle import check_bundle
 from edgekit.errors import IntegrityError
 from edgekit.fidelity import Comparison, OutputKind
 from edgekit.measure.statistics import summarize
-from edgekit.on_device import deciding, guest_types, packing
+from edgekit.on_device import deciding, guest_types, packing, telling
 from edgekit.on_device.plan import PlannedCandidate, read_plan
+from edgekit.on_device.running import Found
 from edgekit.schemes import Float32, Int8Dynamic, Int8Static, Vendor
 from edgekit.types import Candidate, CandidateReport, Fidelity, Measurement, WarmUp
 from edgekit.verdict import choose
@@ -340,6 +341,26 @@ def test_what_is_right_on_a_device(noise: float, agreeing: bool, host_db: float 
     said = deciding.refusal(planned("int8", host_db=host_db), compared(noise, agreeing), 0.95)
     assert refused in said
     assert bool(said) == bool(refused)
+
+
+@pytest.mark.parametrize(("own_loop", "remarks"), [("trtexec 10.3", 1), (None, 0)])
+def test_times_by_different_loops_come_with_a_warning(own_loop: str | None, remarks: int, shared: Path) -> None:
+    with zipfile.ZipFile(shared / PROGRAM) as archive:
+        plan = read_plan(archive.read("plan.json").decode())
+    seen = [
+        deciding.Seen(planned("float32", is_float=True), "", 1.0, None, ((0.01,) * 8,) * 10),
+        deciding.Seen(planned("int8"), "", 1.0, 30.0, ((0.005,) * 8,) * 10),
+    ]
+    verdict = deciding.decide(seen, faster=1.03, has_chosen_precision=False)
+    found = Found({"kind": "real"}, seen, {"null/float32": {}, "null/int8": {"loop": own_loop}}, {})
+    warnings = telling.document(plan, found, verdict, "now")["warnings"]
+    assert len(warnings) == remarks
+    assert [line for line in telling.text(plan, found, verdict) if line.startswith("warning: ")] == [
+        f"warning: {text}" for text in warnings
+    ]
+    if warnings:
+        assert "null/int8 by trtexec 10.3; with it: null/float32 by agent/1" in warnings[0]
+        assert "upper bound" in warnings[0]
 
 
 # ---------------------------------------------------------------- what travels

@@ -223,6 +223,21 @@ def test_the_configuration_file_sets_what_was_not_typed(tmp_path: Path) -> None:
     assert "target" in error.hint
 
 
+@pytest.mark.parametrize("command", ["deploy", "profile"])
+def test_clocks_are_locked_only_on_a_jetson_and_typing_undoes_the_file(command: str, tmp_path: Path) -> None:
+    model = classifier(tmp_path / "model.onnx")
+    error = refused(UsageError, command, model, "--target", "onnx", "--lock-clocks")
+    assert "Jetson" in error.what
+    assert error.exit_code == 2
+    config = Config(deploy={"lock_clocks": True})
+    assert gather({"model": "m.onnx", "lock_clocks": None}, config).lock_clocks
+    assert not gather({"model": "m.onnx", "lock_clocks": False}, config).lock_clocks
+    if command == "deploy":
+        Path("edgekit.toml").write_text("[deploy]\nlock-clocks = true\n")
+        refused(UsageError, command, model, "--target", "onnx")
+        assert document(command, model, "--target", "onnx", "--dry-run", "--no-lock-clocks")["request"]["lock_clocks"] is False
+
+
 def test_code_that_nobody_typed_is_not_run(tmp_path: Path) -> None:
     ran = tmp_path / "ran"
     Path("data.py").write_text(f"open({str(ran)!r}, 'w').close()\ndef feeds():\n    yield from ()\n")

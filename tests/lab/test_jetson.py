@@ -78,6 +78,16 @@ def test_a_deploy_from_probe_to_bundle(version: str, tmp_path: Path, client: Cli
     assert (jetson.root / "run/edgekit-clocks.conf").is_file(), "they were locked"
 
 
+def test_a_profile_locks_the_clocks_too(tmp_path: Path, client: Client, config: Path) -> None:  # noqa: F811
+    jetson = stand_in(tmp_path / "jetson", "6.2")
+    with Server(tmp_path / "server", client, environment=jetson.environment) as server:
+        Lab(tmp_path, jetson, server, config)
+        report = edgekit.profile(classifier(tmp_path / "model.onnx"), target="onnx", device="jetty", energy="off", lock_clocks=True)
+    assert report.rows[0].latency_s is not None
+    assert (jetson.root / "run/edgekit-clocks.conf").is_file(), "they were locked"
+    assert jetson.locked_clocks == set(), "put back"
+
+
 @pytest.mark.long
 def test_energy_in_the_same_run(tmp_path: Path, client: Client, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     monkeypatch.setattr(windows, "MIN_WINDOW_S", 0.25)
