@@ -92,7 +92,7 @@ def test_the_detector(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_magika_ships_neither_bfloat16_nor_the_default_int8(tmp_path: Path) -> None:
-    report = deploy("magika", "openvino", tmp_path / "out", "--budget", "60s")
+    report = deploy("magika", "openvino", tmp_path / "out", "--budget", "30s")
     for row in report["candidates"]:
         if row["id"] in ("openvino/bfloat16", "openvino/int8"):
             assert not row["accepted"], row["fidelity"]

@@ -111,7 +111,7 @@ def test_the_digits_net(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_slice_that_int8_breaks_is_refused_by_name(tmp_path: Path) -> None:
     slices = task("slices")
-    done = deploy(slices, "slices", tmp_path / "with")
+    done = deploy(slices, "slices", tmp_path / "with", "--budget", "25s")
     static = [r for r in done.report["candidates"] if r["scheme"] == "int8" and r["stage"] == "measured"]
     assert static
     for r in static:
