@@ -141,7 +141,7 @@ def _beside(
     plain = next((row for row in rows if not row.candidate.build_options), None)
     if plain is None:
         return None, "edgekit has no int8 of it: " + "; ".join(row.reason for row in report.candidates if row.scheme == "int8")
-    chosen = max(rows, key=_closeness)
+    chosen = max([row for row in rows if row.accepted] or rows, key=_closeness)
     reference = next(row for row in report.candidates if row.scheme == "float32")
     built = [_built(run, row.candidate) for row in (reference, chosen, plain)]
     names = {tensor.original.name: tensor.artifact.name for tensor in built[1].artifact.io if tensor.role == "input"}

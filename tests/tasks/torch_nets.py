@@ -153,7 +153,7 @@ def pictures(first: int, n: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[n
         rng = np.random.default_rng([7, number])
         labels[row] = rng.integers(CLASSES)
         shifted = np.roll(_patterns()[labels[row]], rng.integers(-1, 2, 2), axis=(1, 2))
-        images[row] = rng.uniform(0.7, 1.3) * shifted + 0.1 * rng.standard_normal(shifted.shape)
+        images[row] = rng.uniform(0.8, 1.2) * shifted + 0.05 * rng.standard_normal(shifted.shape)
     return images, labels
 
 
@@ -161,7 +161,7 @@ def _calmed(net: Net) -> None:
     """Residual branches that add little, as in trained nets: many random layers on top of one another are chaos."""
     for block in net.modules():
         if isinstance(block, nn.Conv2d) and block.groups > 1:
-            block.weight.mul_(0.5)
+            block.weight.mul_(0.3)
             block.weight[:, :, 1, 1] += 1  # depthwise kernels look at their own place first
         if isinstance(block, _Bottleneck) or (isinstance(block, _Inverted) and block.adds):
             *_, last = block.main if isinstance(block, _Bottleneck) else block.layers
