@@ -185,7 +185,7 @@ def read_source(
         artifact=found.artifact,
         artifact_folder=checked.path / "artifact",
         options=found.runner.options,
-        effective=found.effective.get("runtime"),
+        effective=_runtime_facts(found.effective.get("runtime")),
         preprocess=_preprocess(checked),
         labels=(),
         row=rows[0],
@@ -245,6 +245,12 @@ def _check_contract(artifact: Artifact) -> None:
             raise IntegrityError(f"{tensor.original.name[:80]!r} has a scale that quantizes nothing")
         if not _agree(tensor.original.shape, _in_original_layout(tensor)):
             raise IntegrityError(f"{tensor.original.name[:80]!r} has one shape in the model and another in the artifact")
+
+
+def _runtime_facts(recorded: JSON) -> Mapping[str, JSON] | None:
+    if recorded is not None and not isinstance(recorded, Mapping):
+        raise IntegrityError("what the runtime said of itself is no table", why=repr(recorded)[:100])
+    return recorded
 
 
 def _agree(shape: Sequence[int | str], other: Sequence[int | str]) -> bool:

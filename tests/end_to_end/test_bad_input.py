@@ -139,8 +139,8 @@ def test_an_unknown_key_in_the_configuration(place: Place) -> None:
     _refused(place, 2, "max_drp", "max", args=[place.model])
 
 
-def test_a_missing_extra_is_named(place: Place) -> None:
-    _refused(place, 3, "edgekit-sdk[tensorrt]", args=[place.model, "--target", "jetson"])
+def test_a_setting_that_no_target_knows_is_refused(place: Place) -> None:
+    _refused(place, 2, "none of the targets onnx knows --sparsity", args=[place.model, "--target", "onnx", "--sparsity", "on"])
 
 
 def test_an_output_that_is_something_else(place: Place) -> None:
