@@ -18,8 +18,8 @@ def warm_up(
 ) -> Dict[str, Any]:  # fmt: skip
     """Run until it is steady: the medians of the last three windows lie within ``tolerance`` of one another, or ``max_s`` is over.
 
-    Caches, lazily allocated memory, clock governors and thread pools all make the first inferences slower. Half of ``max_s`` is
-    enough for a model that was run ``SETTLED_N`` times in it.
+    Caches, lazily allocated memory, clock governors and thread pools all make the first inferences slower. A quarter of
+    ``max_s`` is enough for a model that was run ``SETTLED_N`` times in it.
 
     Returns:
         ``{"n", "elapsed_s", "steady"}``.
@@ -41,7 +41,7 @@ def warm_up(
             medians.append(statistics.median(window))
         steady = is_steady(medians, tolerance)
         elapsed_s = time.perf_counter() - start
-        if steady or elapsed_s >= max_s or (count >= SETTLED_N and elapsed_s >= max_s / 2):
+        if steady or elapsed_s >= max_s or (count >= SETTLED_N and elapsed_s >= max_s / 4):
             return {"n": count, "elapsed_s": elapsed_s, "steady": steady}
 
 

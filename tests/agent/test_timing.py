@@ -61,7 +61,7 @@ def test_noise_is_not_waited_out_where_thousands_of_inferences_were_run(clock: C
     delays = itertools.cycle([0.0001] * 10 + [0.0002] * 10)
     done = warm_up(lambda: clock.sleep(next(delays)), window_s=0.001, window_min_n=3, max_s=1.0, tolerance=0.03)
     assert not done["steady"]
-    assert 0.5 <= done["elapsed_s"] < 0.51
+    assert 0.25 <= done["elapsed_s"] < 0.32, "2,000 inferences take 0.3 s"
     assert done["n"] >= SETTLED_N
 
 
