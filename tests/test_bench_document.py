@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.bench import TAKEN, quality, records, result, results, row, tables
+from support.bench import TAKEN, quality, records, result, results, row, stored, tables
 
 from edgekit.errors import DataError
 
@@ -29,7 +29,7 @@ def test_results_are_read_back_as_they_were_and_a_task_replaces_only_itself(tmp_
     order = ("recogniser", "digits")
     first = records.merged(records.Document(), result("digits"), order)
     both = records.merged(first, result("recogniser"), order)
-    records.write(path, both)
+    stored.write(path, both)
     assert records.read(path) == both
     assert [each.task for each in both.tasks] == ["recogniser", "digits"]
     later = replace(result("recogniser"), taken=replace(TAKEN, commit="later"))

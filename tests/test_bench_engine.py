@@ -30,6 +30,7 @@ from support.bench import (
     records,
     result,
     row,
+    stored,
     task_list,
 )
 from support.small_models import classifier, images
@@ -230,7 +231,7 @@ def test_the_document_is_read_back_and_a_part_replaces_only_itself(tmp_path: Pat
     found = engine_records.with_quality(found, compared("recogniser", 3.0, 2.0), task_list.NAMES)
     found = engine_records.with_verdict(found, verdict("digits", row(WINNER, 1.5, "onnx"), ratios=[(PEER, 1.0)]), task_list.NAMES)
     found = engine_records.with_large(engine_records.with_large(found, LARGE), replace(LARGE, wall_s=1.0))
-    engine_records.write(path, found)
+    stored.write(path, found)
     again = engine_records.read(path)
     assert again == found
     assert [each.task for each in again.quality] == ["recogniser", "digits"]

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from support.bench import TAKEN, jetson, jetson_graphs, jetson_lines, jetson_records, jetson_tables
+from support.bench import TAKEN, jetson, jetson_graphs, jetson_lines, jetson_records, jetson_tables, stored
 
 from edgekit.errors import DataError, UsageError
 
@@ -185,7 +185,7 @@ def test_results_are_read_back_and_a_later_one_takes_the_place(tmp_path: Path) -
     order = ("vit", "digits")
     document = jetson_records.merged(jetson_records.merged(jetson_records.Document(), result(), order), result(wall_s=1.0), order)
     document = jetson_records.merged(document, replace(result(), name="vit"), order)
-    jetson_records.write(path, document)
+    stored.write(path, document)
     assert jetson_records.read(path) == document
     assert [(each.name, each.wall_s) for each in document.models] == [("vit", 60.0), ("digits", 1.0)]
     path.write_text(path.read_text().replace("jetson/1", "jetson/0"))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from support.bundles import small_bundle
+from support.requirements import missing
 from support.signers import ME, OTHER, Keys, make_key, make_keys, require_ssh_keygen
 
 from edgekit.bundle import check_output
@@ -219,7 +220,7 @@ def test_keys_that_cannot_sign(bundle: Path, keys: Keys, tmp_path: Path, monkeyp
 @pytest.fixture
 def agent(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     if shutil.which("ssh-agent") is None:
-        pytest.skip("ssh-agent is not installed")
+        missing("ssh-agent is not installed")
     text = subprocess.run(["ssh-agent", "-s"], capture_output=True, text=True, check=True).stdout
     found = dict(part.strip().split("=", 1) for part in text.split(";") if "=" in part)
     for name in ("SSH_AUTH_SOCK", "SSH_AGENT_PID"):

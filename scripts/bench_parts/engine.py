@@ -25,6 +25,7 @@ from . import (
     engine_verdicts,
     lines,
     results,
+    stored,
     task_list,
     tasks,
 )
@@ -150,5 +151,5 @@ class Run:
     def _keep(self, document: EngineDocument) -> None:
         self.document = document
         if self._output:
-            engine_records.write(engine_records.data_path(self._output), document)
+            stored.write(engine_records.data_path(self._output), document)
             results.replace(TITLE, engine_tables.document(document), self._output)

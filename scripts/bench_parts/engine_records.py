@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from edgekit.errors import DataError
-from edgekit.state import write_file
 from edgekit.types import Ratio
-from edgekit.values import from_json, to_json
 
+from . import stored
 from .records import TaskResult
 
 SCHEMA = "edgekit.bench-engine/1"
@@ -138,25 +135,8 @@ def data_path(document: Path) -> Path:
 
 
 def read(path: Path) -> EngineDocument:
-    """What earlier runs left; nothing where there is no file.
-
-    Raises:
-        DataError: the file is not one of this version.
-    """
-    if not path.exists():
-        return EngineDocument()
-    try:
-        content = json.loads(path.read_bytes())
-    except ValueError as problem:
-        raise DataError(f"{path.name} is not JSON", why=str(problem), hint="remove it to begin anew") from problem
-    document = from_json(EngineDocument, content, error=DataError, name=path.name)
-    if document.schema != SCHEMA:
-        raise DataError(f"{path.name} is of another version: {document.schema}", hint="remove it to begin anew")
-    return document
-
-
-def write(path: Path, document: EngineDocument) -> None:
-    write_file(path, (json.dumps(to_json(document), indent=1, allow_nan=False) + "\n").encode())
+    """See :func:`.stored.read`."""
+    return stored.read(path, EngineDocument)
 
 
 Result = TypeVar("Result", QualityResult, VerdictResult)

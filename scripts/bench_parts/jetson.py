@@ -14,7 +14,7 @@ from edgekit.report.progress import PlainProgress, stderr_console
 from edgekit.request import parse_duration
 from edgekit.state import cache_dir
 
-from . import jetson_lines, jetson_records, jetson_tables, lines, results, task_list, tasks
+from . import jetson_lines, jetson_records, jetson_tables, lines, results, stored, task_list, tasks
 from .jetson_build import Job, run_job
 from .jetson_records import Document, ModelResult
 
@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
             progress.stage(f"== {name}")
             document = jetson_records.merged(document, _result(name, budget_s, progress, peer=not arguments.no_peers), NAMES)
             if output:  # after every model: a long run that is ended keeps what it has found
-                jetson_records.write(jetson_records.data_path(output), document)
+                stored.write(jetson_records.data_path(output), document)
                 results.replace(TITLE, jetson_tables.document(document), output)
     except EdgekitError as problem:
         print(f"jetson: {problem}", file=sys.stderr)

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edgekit.errors import DataError
-from edgekit.state import write_file
-from edgekit.values import from_json, to_json
-
+from . import stored
 from .records import Taken
 
 SCHEMA = "edgekit.bench-jetson/1"
@@ -104,28 +100,11 @@ def data_path(document: Path) -> Path:
 
 
 def read(path: Path) -> Document:
-    """What earlier runs left; nothing where there is no file.
-
-    Raises:
-        DataError: the file is not one of this version.
-    """
-    if not path.exists():
-        return Document()
-    try:
-        content = json.loads(path.read_bytes())
-    except ValueError as problem:
-        raise DataError(f"{path.name} is not JSON", why=str(problem), hint="remove it to begin anew") from problem
-    document = from_json(Document, content, error=DataError, name=path.name)
-    if document.schema != SCHEMA:
-        raise DataError(f"{path.name} is of another version: {document.schema}", hint="remove it to begin anew")
-    return document
+    """See :func:`.stored.read`."""
+    return stored.read(path, Document)
 
 
 def merged(earlier: Document, new: ModelResult, order: tuple[str, ...]) -> Document:
     """``earlier`` with the model's result in the place of what it had."""
     by_name = {result.name: result for result in earlier.models} | {new.name: new}
     return Document(tuple(by_name[name] for name in order if name in by_name))
-
-
-def write(path: Path, document: Document) -> None:
-    write_file(path, (json.dumps(to_json(document), indent=1, allow_nan=False) + "\n").encode())

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from edgekit.errors import DataError
 from edgekit.schemes import Scalar
-from edgekit.state import write_file
 from edgekit.types import Ratio
-from edgekit.values import from_json, to_json
+
+from . import stored
 
 SCHEMA = "edgekit.bench-tasks/1"
 TARGETS = ("onnx", "openvino", "tflite")
@@ -116,28 +114,11 @@ def data_path(document: Path) -> Path:
 
 
 def read(path: Path) -> Document:
-    """What earlier runs left; nothing where there is no file.
-
-    Raises:
-        DataError: the file is not one of this version.
-    """
-    if not path.exists():
-        return Document()
-    try:
-        content = json.loads(path.read_bytes())
-    except ValueError as problem:
-        raise DataError(f"{path.name} is not JSON", why=str(problem), hint="remove it to begin anew") from problem
-    document = from_json(Document, content, error=DataError, name=path.name)
-    if document.schema != SCHEMA:
-        raise DataError(f"{path.name} is of another version: {document.schema}", hint="remove it to begin anew")
-    return document
+    """See :func:`.stored.read`."""
+    return stored.read(path, Document)
 
 
 def merged(earlier: Document, new: TaskResult, order: tuple[str, ...]) -> Document:
     """``earlier`` with the task's result in the place of what it had."""
     by_name = {result.task: result for result in earlier.tasks} | {new.task: new}
     return Document(tuple(by_name[name] for name in order if name in by_name))
-
-
-def write(path: Path, document: Document) -> None:
-    write_file(path, (json.dumps(to_json(document), indent=1, allow_nan=False) + "\n").encode())

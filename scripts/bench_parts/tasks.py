@@ -27,7 +27,7 @@ from edgekit.request import parse_duration
 from edgekit.search import timed_feed
 from edgekit.types import DeployReport, Site
 
-from . import contestants, lines, measuring, records, results, tables, task_list
+from . import contestants, lines, measuring, records, results, stored, tables, task_list
 from .contestants import REFERENCE, Contestant
 from .records import AUTO, TARGETS, Deployed, Taken, TaskResult
 from .task_list import Task
@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
                 continue
             document = records.merged(document, result, task_list.NAMES)
             if output:  # after every task: a long run that is ended keeps what it has found
-                records.write(records.data_path(output), document)
+                stored.write(records.data_path(output), document)
                 results.replace(TITLE, tables.document(document), output)
     except EdgekitError as problem:
         print(f"tasks: {problem}", file=sys.stderr)

@@ -32,6 +32,7 @@ from bench_parts import (
     ranges_by_mse,
     records,
     results,
+    stored,
     tables,
     task_list,
     tasks,
@@ -43,7 +44,7 @@ __all__ = [
     "contestants", "engine", "engine_calibration", "engine_large", "engine_lines", "engine_models", "engine_processes",
     "engine_quality", "engine_records", "engine_tables", "engine_verdicts", "holding", "jetson", "jetson_graphs", "jetson_lines",
     "jetson_records", "jetson_tables", "lines", "measuring", "ranges_by_mse",
-    "records", "results", "tables", "task_list", "tasks",
+    "records", "results", "stored", "tables", "task_list", "tasks",
 ]  # fmt: skip
 
 BAD = "agreement 0.800 is below 0.95"
