@@ -69,18 +69,30 @@ def every_core_busy() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Work:
-    """How long the timing CPU took for the same plain work, in many short goes."""
+    """How long the timing CPU took for the same plain work, in many short goes; and what other programs took meanwhile."""
 
     goes_s: tuple[float, ...]
+    others_s: float
 
     @classmethod
     def now(cls) -> Work:
         usual = os.sched_getaffinity(0)
         os.sched_setaffinity(0, timing_cpus(1))
+        began_s = _others_s()
         try:
-            return cls(tuple(_one_go_s() for _ in range(60)))
+            return cls(tuple(_one_go_s() for _ in range(60)), _others_s() - began_s)
         finally:
             os.sched_setaffinity(0, usual)
+
+
+def _others_s() -> float:
+    """Processor seconds of everything but this process since the machine started; 0 where Linux does not tell."""
+    stat = Path("/proc/stat")
+    if not stat.exists():
+        return 0.0
+    user, nice, system, _idle, _waiting, *interrupts = map(int, stat.read_text().split("\n", 1)[0].split()[1:9])
+    own = os.times()
+    return (user + nice + system + sum(interrupts)) / os.sysconf("SC_CLK_TCK") - own.user - own.system
 
 
 def _one_go_s() -> float:
@@ -98,11 +110,13 @@ class Run:
     work: tuple[Work, Work]
 
     def quiet(self, quickest_s: float) -> bool:
-        """The plain work took at most 1.4 times as long as its quickest go, on both sides.
+        """On both sides the plain work took at most 1.4 times as long as its quickest go, and other programs next to nothing.
 
         A neighbour on the other half of a shared core makes it take three quarters longer.
         """
-        return all(statistics.median(each.goes_s) <= 1.4 * quickest_s for each in self.work)
+        return all(
+            statistics.median(each.goes_s) <= 1.4 * quickest_s and each.others_s <= 0.2 * sum(each.goes_s) for each in self.work
+        )
 
 
 def one_run() -> Run:
