@@ -1,8 +1,8 @@
 """Every test has folders of its own; what is missing is a printed skip for a user and a failure in CI.
 
-``scripts/test`` runs pytest twice: first everything that may run side by side, in two processes, then the tests marked ``alone``,
-one at a time. The two options below are how it asks for that; without them pytest runs all tests, as ever. Tests marked ``long``
-run only with ``--long``.
+``scripts/test`` runs pytest three times: first everything that may run side by side, in two processes; then the tests marked
+``waits``, which need the processor now and then, several at a time; then those marked ``alone``, one at a time. The options below
+are how it asks for that; without them pytest runs all tests, as ever. Tests marked ``long`` run only with ``--long``.
 """
 
 from __future__ import annotations
@@ -30,8 +30,11 @@ settings.register_profile("edgekit", deadline=None, max_examples=60, derandomize
 settings.load_profile("edgekit")
 
 
+PARTS = ("waits", "alone")  # the marks of tests that are kept apart from the others, which are "busy"
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--alone", choices=("only", "never"), help="run only the tests marked alone, or all but these")
+    parser.addoption("--part", choices=("busy", *PARTS), help="run only the tests marked waits or alone, or all but these")
     parser.addoption("--long", action="store_true", help="also run the tests marked long: whole searches on the larger real models")
     parser.addoption("--list-failed", type=Path, metavar="FILE", help="append the name of each test that failed to FILE")
 
@@ -41,12 +44,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if item.get_closest_marker("long") is not None:
                 item.add_marker(pytest.mark.skip(reason="a whole search on a larger real model takes minutes: give --long"))
-    wanted = config.getoption("--alone")
+    wanted = config.getoption("--part")
     if wanted is None:
         return
-    kept = [item for item in items if (item.get_closest_marker("alone") is not None) == (wanted == "only")]
+    kept = [item for item in items if part_of(item) == wanted]
     config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
     items[:] = kept
+
+
+def part_of(item: pytest.Item) -> str:
+    return next((mark for mark in PARTS if item.get_closest_marker(mark) is not None), "busy")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -60,10 +67,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """For the few tests that run alone not all others are imported: a file without the mark is left out unread."""
-    if config.getoption("--alone") != "only" or collection_path.suffix != ".py":
+    """For the few tests of a part not all others are imported: a file without the mark is left out unread."""
+    wanted = config.getoption("--part")
+    if wanted not in PARTS or collection_path.suffix != ".py":
         return None
-    return True if b"mark.alone" not in collection_path.read_bytes() else None
+    return True if f"mark.{wanted}".encode() not in collection_path.read_bytes() else None
 
 
 @pytest.fixture(autouse=True)

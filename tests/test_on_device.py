@@ -175,7 +175,7 @@ def test_files_that_candidates_share_are_in_the_bundle_once(tmp_path: Path) -> N
 
 
 # ---------------------------------------------------------------- the program
-@pytest.mark.alone  # int8-dynamic wins by its latency
+@pytest.mark.waits  # int8-dynamic wins by its latency, which is a sleep
 def test_the_verdict_is_given_with_nothing_of_edgekit_there(bundle: Path, board: Path, tmp_path: Path) -> None:
     before = sorted((path, path.stat().st_mtime_ns) for path in bundle.rglob("*"))
     code, out, err = run(board, bundle, "--json", "--output", tmp_path / "verdict.json")

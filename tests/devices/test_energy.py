@@ -42,7 +42,7 @@ def opened(session: AgentSession, toy: Toy, key: str, **options: object) -> Open
     return found
 
 
-@pytest.mark.alone
+@pytest.mark.waits
 def test_joules_of_a_stand_in_counter(toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = tmp_path / "stand-in"
     monkeypatch.setenv(ROOT_VARIABLE, str(root))
@@ -107,7 +107,7 @@ class Steady(Meter):
         return {"wall": 5.0}
 
 
-@pytest.mark.alone
+@pytest.mark.waits
 def test_a_meter_that_this_machine_reads_and_a_candidate_that_fails(toy: Toy) -> None:
     wall: Any = Steady()
     facts = MeterFacts("shelly", "power", {"wall": "device"}, ("wall",), "wall", 0.02, 0.1, source="host")
@@ -126,7 +126,7 @@ def test_a_meter_that_this_machine_reads_and_a_candidate_that_fails(toy: Toy) ->
     assert results["bad"].reason == "it failed while its energy was measured (crash)"
 
 
-@pytest.mark.alone
+@pytest.mark.waits
 def test_the_end_of_the_session_ends_an_idle_window_at_once(toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(ROOT_VARIABLE, str(rapl_tree(tmp_path / "stand-in")))
     with AgentSession(local_transport(), {"toy": toy.runner()}) as session:

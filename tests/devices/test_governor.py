@@ -144,7 +144,7 @@ def test_a_cut_connection_puts_it_back(board: Board, toy: Toy) -> None:
         assert session.repaired == ()
 
 
-@pytest.mark.alone
+@pytest.mark.waits
 def test_a_pulled_cable_puts_it_back(board: Board, toy: Toy) -> None:
     """The host stops without a word: nothing is closed, nothing is sent."""
     with board.session(toy, remote=True) as session:

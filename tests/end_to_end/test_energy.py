@@ -47,7 +47,7 @@ def stand_in(own_state: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         yield
 
 
-@pytest.mark.alone
+@pytest.mark.waits
 @pytest.mark.usefixtures("stand_in")
 def test_a_deploy_for_energy_with_a_stand_in_meter(tmp_path: Path) -> None:
     heard = Listening()
@@ -77,7 +77,7 @@ def test_a_deploy_for_energy_with_a_stand_in_meter(tmp_path: Path) -> None:
     assert again.energy_j == report.row(report.winner.id).energy_j
 
 
-@pytest.mark.alone
+@pytest.mark.waits
 @pytest.mark.usefixtures("stand_in")
 def test_a_profile_with_a_stand_in_meter(tmp_path: Path) -> None:
     report = edgekit.profile(classifier(tmp_path / "net.onnx"), target="onnx")

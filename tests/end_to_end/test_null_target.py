@@ -9,7 +9,7 @@ from support.commands import document, edgekit
 from support.small_models import calibration, classifier
 
 
-@pytest.mark.alone  # int8-dynamic wins by its latency
+@pytest.mark.waits  # int8-dynamic wins by its latency, which is a sleep
 def test_every_kind_of_result_reaches_the_verdict(tmp_path: Path) -> None:
     model, calib = classifier(tmp_path / "model.onnx"), calibration(tmp_path / "calib.npz")
     result = edgekit("deploy", model, "--target", "null", "--calib", calib, "-o", tmp_path / "out", "--json")

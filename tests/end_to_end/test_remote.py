@@ -46,7 +46,7 @@ def deployed(tmp_path: Path, **options: Any) -> DeployReport:
     return edgekit.deploy(model, target="null", device="board", calib=calib, output=tmp_path / "out", **options)
 
 
-@pytest.mark.alone  # int8-dynamic wins by its latency
+@pytest.mark.waits  # int8-dynamic wins by its latency, which is a sleep
 def test_quality_is_judged_here_and_speed_measured_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, skewable: None) -> None:
     device = board(tmp_path)
     known(monkeypatch, device)

@@ -118,7 +118,7 @@ def test_the_digits_net(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_slice_that_int8_breaks_is_refused_by_name(tmp_path: Path) -> None:
     slices = task("slices")
-    done = deploy(slices, "slices", tmp_path / "with", "--budget", "25s")
+    done = deploy(slices, "slices", tmp_path / "with", "--budget", "15s")
     static = [r for r in done.report["candidates"] if r["scheme"] == "int8" and r["stage"] == "measured"]
     assert static
     for r in static:
@@ -129,7 +129,7 @@ def test_a_slice_that_int8_breaks_is_refused_by_name(tmp_path: Path) -> None:
         assert broken["value"] < broken["value_float"] - broken["allowed"]
         assert r["reason"] in done.terminal
     without = deploy(
-        slices, "slices", tmp_path / "without", "--precision", "int8", "--budget", "10s",
+        slices, "slices", tmp_path / "without", "--precision", "int8", "--budget", "4s",
         evaluation="evaluate_without_broken_slice", calibration="calibration_without_broken_slice",
     )  # fmt: skip
     accepted = [r for r in without.report["candidates"] if r["scheme"] == "int8" and r["accepted"]]

@@ -24,11 +24,14 @@ from support.tasks import task
 import edgekit
 from edgekit import refinement, sparing
 from edgekit.bundle import check_bundle
+from edgekit.devices.plan import BenchPlan
 from edgekit.manifest import Bundle
+from edgekit.on_device import packing
 
 pytestmark = pytest.mark.real_model
 SCHEMES = ("int8", "float16", "int8+fp16")
 SAMPLES = 60
+ROUNDS = 4  # on the board, where a stand-in starts a program for every burst
 
 
 def build(name: str, folder: Path) -> Path:
@@ -37,6 +40,7 @@ def build(name: str, folder: Path) -> Path:
         patch.setenv("EDGEKIT_HOME", str(folder / "home"))
         patch.setattr(refinement, "REFINING_S", 0.0)
         patch.setattr(sparing, "SPARING_S", 0.0)
+        patch.setattr(packing, "BenchPlan", lambda: BenchPlan(rounds=ROUNDS))
         module = task(name)
         feeds = list(module.calibration())[:SAMPLES]
         shape = [f"{key}={'x'.join(map(str, sizes))}" for key, sizes in getattr(module, "SHAPE", {}).items()] or None

@@ -143,7 +143,7 @@ def test_an_illegal_instruction_is_a_candidates_result(device: Emulated, tmp_pat
             assert isinstance(failure, RunFailure)
 
 
-@pytest.mark.alone
+@pytest.mark.waits
 @pytest.mark.parametrize("how", ["cut", "black-hole"])
 def test_a_cable_that_is_pulled_in_the_middle_of_a_measurement(device: Emulated, toy: Toy, how: str) -> None:  # noqa: F811
     """As root, with the governor changed: within 15 s no process is left, the lease is free and the governor what it was."""

@@ -6,6 +6,7 @@ that everything says "stand-in"; it is no evidence of a GPU's speed.
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
 from pathlib import Path
@@ -20,6 +21,7 @@ from support.ssh_servers import Client, Server
 from support.stand_in_jetson import StandIn, stand_in, stand_in_of
 
 import edgekit
+from edgekit.devices import plan
 from edgekit.errors import EdgekitError
 from edgekit.measure import energy as windows
 from edgekit.types import DeployReport
@@ -100,7 +102,10 @@ def test_energy_in_the_same_run(tmp_path: Path, client: Client, config: Path, mo
     assert any("stand-in" in text for text in report.warnings)
 
 
-def test_without_the_package_trtexec_does_it_all(tmp_path: Path, client: Client, config: Path) -> None:  # noqa: F811
+def test_without_the_package_trtexec_does_it_all(
+    tmp_path: Path, client: Client, config: Path, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+) -> None:  # fmt: skip
+    monkeypatch.setattr(plan, "BenchPlan", functools.partial(plan.BenchPlan, rounds=5))  # a program is started for every burst
     jetson = stand_in(tmp_path / "jetson", "6.2")
     environment = {**jetson.environment, "PATH": f"{jetson.root}/{TRTEXEC}:/usr/bin:/bin"}
     with Server(tmp_path / "server", client, environment=environment) as server:

@@ -88,7 +88,7 @@ def test_far_away(server: Server, toy: Toy) -> None:  # noqa: F811
         assert statistics.median(sum(found.rounds, ())) < 0.1, "the way there is no part of a latency"
 
 
-@pytest.mark.alone
+@pytest.mark.waits
 def test_a_slow_link_is_not_a_dead_one(server: Server, toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     """1 Mbit/s: a push takes longer than either side would wait for a sign of life, and goes through at nearly that rate."""
     monkeypatch.setattr(channel_module, "DEAD_AFTER_S", 4)
@@ -105,7 +105,7 @@ def test_a_slow_link_is_not_a_dead_one(server: Server, toy: Toy, monkeypatch: py
         assert 8 * size / 1e6 * 0.95 < took_s < 8 * size / 1e6 * 1.4
 
 
-@pytest.mark.alone
+@pytest.mark.waits
 def test_a_black_hole_is_noticed_on_both_sides(server: Server, toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     """The connection stands and nothing comes through: the host gives up, and so does the guardian, which frees everything."""
     monkeypatch.setattr(channel_module, "DEAD_AFTER_S", 4)
