@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from .errors import BudgetError, DependencyError, UsageError
 from .model import model_path
 from .progress import Progress, Silent
-from .request import DeployRequest, parse_request
+from .request import DeployRequest
+from .request_parsing import parse_request
 from .types import DeployReport, Feed
 
 if TYPE_CHECKING:
@@ -77,9 +78,10 @@ def deploy(
         >>> report.candidates[0].id
         'onnx/float32'
     """
-    from .deployment import execute, planned_report, worth_trying
+    from .deployment import execute, worth_trying
     from .devices.plan import Timeouts
     from .preparation import Sources, prepare
+    from .run_report import planned_report
 
     started = time.monotonic()
     progress = progress or Silent()

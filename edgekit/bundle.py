@@ -5,38 +5,33 @@
 
 from __future__ import annotations
 
-import json
-import re
-import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .bundle_output import check_output, replacing
+from .bundle_parts import carry, copy_artifact, copy_runner, json_bytes, listing, readme, write_golden, write_part
 from .errors import IntegrityError, OutputError
-from .integrity import MAX_JSON_BYTES, FileEntry, check_json_weight, is_safe_path
+from .integrity import MAX_JSON_BYTES, check_json_weight
 from .manifest import (
     MANIFEST,
     MEASUREMENTS,
     MEASUREMENTS_SCHEMA,
     Bundle,
-    Carried,
     CheckResult,
-    GoldenFiles,
-    RunnerFiles,
     Step,
     check_bundle,
     read_bundle,
     read_measurements,
     self_hash,
 )
-from .on_device.packing import GOLDEN_INPUTS, GOLDEN_OUTPUTS, PROGRAM, OnDevice, numbered, program
+from .on_device.packing import OnDevice
 from .portable import folders_named, portable, without_folders
 from .request import DeployRequest
-from .types import JSON, Artifact, DeployReport, Measurement, RunFailure, Runner, sha256_file
+from .types import JSON, Artifact, DeployReport, Measurement, RunFailure, Runner
 from .values import canonical, from_json, sha256_json, to_json
 
 if TYPE_CHECKING:
@@ -101,24 +96,24 @@ def write_bundle(
     with replacing(out, force=force) as folder:
         runner_files = golden_files = None
         if artifact is not None and artifact_folder is not None:
-            _copy_artifact(folder / "artifact", artifact, artifact_folder)
-            runner_files = _copy_runner(folder, runner) if runner is not None else None
+            copy_artifact(folder / "artifact", artifact, artifact_folder)
+            runner_files = copy_runner(folder, runner) if runner is not None else None
             if runner is not None and golden_inputs and golden_outputs:
-                golden_files = _write_golden(folder, golden_inputs, golden_outputs, runner.tolerance)
+                golden_files = write_golden(folder, golden_inputs, golden_outputs, runner.tolerance)
                 if not artifact.needs_device_build:  # a device build goes through the agent, which the example does without
-                    _write(folder / "run_example.py", EXAMPLE.read_bytes())
-        carried = _carry(folder, on_device, report, artifact) if on_device is not None else ()
-        _write(folder / MEASUREMENTS, canonical(_measured(measurements)))
+                    write_part(folder / "run_example.py", EXAMPLE.read_bytes())
+        carried = carry(folder, on_device, report, artifact) if on_device is not None else ()
+        write_part(folder / MEASUREMENTS, canonical(_measured(measurements)))
         if report.trail:
             steps = {"schema": TRAIL_SCHEMA, "steps": to_json(report.trail)}
-            _write(folder / TRAIL, _json_bytes(without_folders(steps, folders_named(request))))
+            write_part(folder / TRAIL, json_bytes(without_folders(steps, folders_named(request))))
         if drawing is not None:
-            _write(folder / DRAWING, drawing.encode())
-        _write(folder / "README.md", _readme(folder, report, runner_files).encode())
+            write_part(folder / DRAWING, drawing.encode())
+        write_part(folder / "README.md", readme(folder, report, runner_files).encode())
         bundle = Bundle(
             edgekit=metadata.version("edgekit-sdk"),
             created_utc=(created or datetime.now(UTC)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            files=_listing(folder),
+            files=listing(folder),
             winner=report.winner,
             candidate=report.row(report.winner.id).candidate if report.winner else None,
             artifact=artifact,
@@ -134,9 +129,9 @@ def write_bundle(
             carried=carried,
         )
         document = without_folders(to_json(bundle), folders_named(request))
-        text = _json_bytes({**document, "self_sha256": self_hash(document)})
+        text = json_bytes({**document, "self_sha256": self_hash(document)})
         _check_readable(text)
-        _write(folder / MANIFEST, text)
+        write_part(folder / MANIFEST, text)
     return out
 
 
@@ -160,7 +155,7 @@ def check_calibration(calibration: Mapping[str, JSON] | None) -> None:
     Raises:
         OutputError: it has too many feeds.
     """
-    size_bytes = len(_json_bytes(calibration))
+    size_bytes = len(json_bytes(calibration))
     if calibration is not None and size_bytes > MAX_JSON_BYTES - _RESERVED_BYTES:
         n_feeds = sum(len(calibration.get(name, ())) for name in _FEED_LISTS)
         raise OutputError(
@@ -179,79 +174,6 @@ def _without_feeds(calibration: Mapping[str, JSON] | None) -> dict[str, JSON] | 
         if name in calibration:
             short |= {f"n_{name}": len(calibration[name]), f"{name}_sha256": sha256_json(calibration[name])}
     return short
-
-
-def _carry(folder: Path, on_device: OnDevice, report: DeployReport, winner: Artifact | None) -> tuple[Carried, ...]:
-    """The candidates that may win on a device, each file once, with the program that tries them there."""
-    places = {digest: f"artifact/{name}" for name, digest in winner.files.items()} if winner is not None else {}
-    carried = []
-    for each in on_device.candidates:
-        own = re.sub(r"[^A-Za-z0-9.]+", "-", each.candidate.id)
-        files = {name: places.setdefault(digest, f"candidates/{own}/{name}") for name, digest in each.artifact.files.items()}
-        fresh = {
-            name: digest
-            for name, digest in each.artifact.files.items()
-            if files[name] == f"candidates/{own}/{name}" and not (folder / files[name]).exists()
-        }
-        _copy_artifact(folder / "candidates" / own, replace(each.artifact, files=fresh), each.folder)
-        carried.append(Carried(each.candidate, each.artifact, files))
-    _write_npz(folder / GOLDEN_INPUTS, numbered(on_device.inputs))
-    _write_npz(folder / GOLDEN_OUTPUTS, numbered(on_device.outputs))
-    hashes = {path: digest for digest, path in places.items()}
-    hashes |= {path: sha256_file(folder / path) for path in (GOLDEN_INPUTS, GOLDEN_OUTPUTS)}
-    placed = {each.candidate.id: each.files for each in carried}
-    name = str(report.model.get("name", "model"))
-    _write(folder / PROGRAM, program(on_device, placed, hashes, model=name, profile=report.profile))
-    return tuple(carried)
-
-
-def _copy_artifact(folder: Path, artifact: Artifact, source: Path) -> None:
-    for name, expected in artifact.files.items():
-        if not is_safe_path(name) or not (source / name).is_file():
-            raise IntegrityError(f"artifact file {name!r} is missing, or its name is not a plain relative path")
-        copy = folder / name
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source / name, copy)
-        actual = sha256_file(copy)
-        if actual != expected:
-            raise IntegrityError(
-                f"artifact file {name!r} changed after its build", why=f"expected sha256 {expected}, found {actual}"
-            )
-
-
-def _copy_runner(folder: Path, runner: Runner) -> RunnerFiles:
-    for code in runner.code:
-        _write(folder / "runner" / code.name, code.read_bytes())
-    return RunnerFiles(
-        code=tuple(f"runner/{code.name}" for code in runner.code),
-        entry=runner.entry,
-        requires=runner.requires,
-        files=runner.files,
-        options=runner.options,
-        tolerance=runner.tolerance,
-    )
-
-
-def _write_golden(folder: Path, inputs: Mapping[str, Array], outputs: Mapping[str, Array], tolerance: float) -> GoldenFiles:
-    golden = GoldenFiles("golden/inputs.npz", "golden/outputs.npz", tolerance)
-    _write_npz(folder / golden.inputs, inputs)
-    _write_npz(folder / golden.outputs, outputs)
-    return golden
-
-
-def _write_npz(path: Path, arrays: Mapping[str, Array]) -> None:
-    """Like numpy.savez, but the same bytes every time, and any tensor name is allowed (savez takes ``file`` for itself)."""
-    import zipfile
-
-    import numpy as np
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in sorted(arrays):
-            member = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
-            member.compress_type = zipfile.ZIP_DEFLATED
-            with archive.open(member, "w", force_zip64=True) as stream:
-                np.lib.format.write_array(stream, np.asarray(arrays[name]), allow_pickle=False)
 
 
 def _measured(measurements: Mapping[str, Measurement | RunFailure]) -> dict[str, JSON]:
@@ -293,37 +215,3 @@ def _effective(
 def _winner_measurement(report: DeployReport, measurements: Mapping[str, Measurement | RunFailure]) -> Measurement | None:
     measured = measurements.get(report.winner.id) if report.winner else None
     return measured if isinstance(measured, Measurement) else None
-
-
-def _readme(folder: Path, report: DeployReport, runner: RunnerFiles | None) -> str:
-    winner = report.winner.id if report.winner else "no candidate was accepted"
-    is_open = (folder / PROGRAM).exists()
-    example = "There is no example to run here."
-    if runner is not None and (folder / "run_example.py").exists():
-        example = (
-            f"`python run_example.py` runs it on its golden input (needs {', '.join(dict.fromkeys(('numpy', *runner.requires)))})."
-        )
-    there = f"`python3 {PROGRAM}` finds out on the device what is fastest there: copy this whole folder to it." if is_open else ""
-    lines = (
-        f"# edgekit bundle: {winner}",
-        f"For {report.profile}: {report.reason}",
-        there,
-        f"`artifact/` is what the device loads; `{MANIFEST}` lists every file with its sha256 and says how each was made.",
-        example,
-        f"`{MEASUREMENTS}` holds every sample; `edgekit check` verifies this folder.",
-    )
-    return "".join(" ".join(line.split()) + "\n" for line in lines if line)
-
-
-def _json_bytes(document: Any) -> bytes:
-    return (json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n").encode()
-
-
-def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
-
-
-def _listing(folder: Path) -> dict[str, FileEntry]:
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): FileEntry(sha256_file(path), path.stat().st_size) for path in files}

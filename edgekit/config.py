@@ -14,7 +14,8 @@ from typing import Any, Literal
 
 from .devices.plan import Timeouts
 from .errors import UnknownNameError, UsageError
-from .request import CODE_FIELDS, OPTIONS, DeployRequest, field_of, is_code_reference, option_of, parse_request
+from .request import CODE_FIELDS, OPTIONS, DeployRequest, field_of, is_code_reference, option_of
+from .request_parsing import parse_request
 
 FILE_NAME = "edgekit.toml"
 MAX_BYTES = 1 << 20

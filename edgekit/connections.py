@@ -12,10 +12,10 @@ from .errors import DeviceUnavailableError
 from .judge import Elsewhere, Judge
 
 if TYPE_CHECKING:
+    from .budget import Budget
     from .devices.session import AgentSession
     from .preparation import Run
     from .progress import WithinStep
-    from .search import Budget
     from .types import Runner
 
 

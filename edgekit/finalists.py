@@ -11,13 +11,14 @@ import statistics
 from collections.abc import Mapping
 from dataclasses import replace
 
+from .budget import Budget
 from .building import Built
 from .errors import DataError, DeviceRunError, ModelError
 from .fidelity import Comparison
 from .gates import Judgement
 from .judging import FloatView, failure_of, judge_candidate, judge_scored, predictor
 from .measure.statistics import speedup
-from .search import Budget, Compared, Setting, row_of, with_evidence
+from .search import Compared, Setting, row_of, with_evidence
 from .types import CandidateReport, Measurement, RunFailure
 from .verdict import FASTER, is_full_precision
 

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from . import toolchain
+from .budget import Budget
 from .building import Built, runner_for, tool_versions
 from .bundle import check_bundle
+from .construction import build_all
 from .contract import to_artifact
 from .data import synthetic_feeds
-from .deployment import describe_model
 from .device_check import timing_remark
 from .devices import inventory
 from .devices.energy import EnergyResult
@@ -33,8 +34,10 @@ from .plan import Planned
 from .preparation import Sources, calibration_of, prepare
 from .profiles import get_profile
 from .progress import Progress, Silent, WithinStep
-from .request import DeployRequest, parse_request, parse_shape, parse_targets
-from .search import Budget, build_all, timed_feed
+from .request import DeployRequest
+from .request_parsing import parse_request, parse_shape, parse_targets
+from .run_report import describe_model
+from .search import timed_feed
 from .site_choice import profile_of_run
 from .sustaining import sustain as sustain_all
 from .targets import get_target

@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from .budget import REFINING, REFINING_S, Allowance, Budget
 from .building import Built, build
 from .errors import DataError, EdgekitError, OutputError
 from .plan import Planned, plan_one
 from .schemes import Scalar
-from .search import REFINING, REFINING_S, Allowance, Budget, Compared, Setting, compare_one, failed_row, row_of, with_evidence
+from .search import Compared, Setting, compare_one, failed_row, row_of, with_evidence
 from .targets import Refining
 from .types import RunFailure
 

@@ -1,164 +1,32 @@
-"""The steps of a search: build, compare with float on held-out data, measure, choose.
+"""The steps of a search that every candidate goes through once it is built: compare with float on held-out data, measure, choose.
 
-What refines a candidate is :mod:`edgekit.refinement`; who is evaluated, :mod:`edgekit.finalists`. The search sees calibration and
-held-out data only.
+What builds candidates is :mod:`edgekit.construction`; what refines one, :mod:`edgekit.refinement`; who is evaluated,
+:mod:`edgekit.finalists`. The search sees calibration and held-out data only.
 """
 
 from __future__ import annotations
 
-import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .building import Built, build
-from .errors import DataError, DependencyError, DeviceRunError, EdgekitError, ModelError, OutputError
+from .building import Built
+from .errors import DeviceRunError
 from .fidelity import Comparison
 from .gates import Gates
 from .judging import FloatView, compare, failure_of, open_worker, predictor, view_float
 from .measure.statistics import speedup, summarize
 from .measure.trust import summarize_conditions, trust
-from .types import BuildData, CandidateReport, Feed, Feeds, Fidelity, Measurement, RunFailure, Site, Stage, TensorSpec
-from .verdict import NOT_TRIED, Choice, choose, is_full_precision
+from .types import CandidateReport, Feed, Feeds, Fidelity, Measurement, RunFailure, Stage, TensorSpec
+from .verdict import Choice, choose
 
 if TYPE_CHECKING:
+    from .budget import Budget
     from .evaluation import Evaluation, Predict
     from .judge import Judge
-    from .model import Model
-    from .plan import Planned
     from .progress import Progress
     from .request import DeployRequest
-
-
-BUILDING, REFINING, SPARING = 0.4, 0.5, 0.75  # of the budget; the rest is for measuring and evaluating
-REFINING_S, SPARING_S = 10.0, 15.0  # where no budget was given, a run stays a matter of a few minutes
-
-
-class Budget:
-    """The time that was allowed for trying things; ``None`` is unlimited."""
-
-    def __init__(self, budget_s: float | None) -> None:
-        self.started = time.monotonic()
-        self.budget_s = budget_s
-
-    def remaining_s(self) -> float | None:
-        """What is left; None without a limit, below zero when it is overdrawn."""
-        return None if self.budget_s is None else self.budget_s - (time.monotonic() - self.started)
-
-    def forgive(self, seconds: float) -> None:
-        """Time that was spent waiting for somebody else is not counted."""
-        self.started += seconds
-
-    def is_spent(self, share: float = 1.0) -> bool:
-        """Whether ``share`` of it is gone: what comes first must leave something for what comes after."""
-        remaining_s = self.remaining_s()
-        return remaining_s is not None and self.budget_s is not None and remaining_s <= (1 - share) * self.budget_s
-
-
-class Allowance:
-    """How long one optional step may go on: up to a share of the budget; without a budget, some seconds."""
-
-    def __init__(self, budget: Budget, share: float, unasked_s: float) -> None:
-        self._budget = budget
-        self._share = share
-        self._ends = time.monotonic() + unasked_s
-        self.text = f"{share:.0%} of the budget was used up" if budget.budget_s is not None else f"{unasked_s:g} s without --budget"
-
-    def remaining_s(self) -> float:
-        left_s = self._budget.remaining_s()
-        if left_s is None or self._budget.budget_s is None:
-            return self._ends - time.monotonic()
-        return left_s - (1 - self._share) * self._budget.budget_s
-
-    @property
-    def is_over(self) -> bool:
-        return self.remaining_s() <= 0
-
-
-def build_all(
-    model: Model,
-    planned: Sequence[Planned],
-    data: BuildData | None,
-    *,
-    threads: int,
-    budget: Budget,
-    progress: Progress,
-    asked_for: bool = False,
-) -> tuple[dict[str, Built], dict[str, CandidateReport]]:
-    """Builds what is not refused. A candidate that cannot be built is a row with its reason, not the end.
-
-    A target whose vendor package is missing has one row that says so, whatever it would have offered.
-
-    Args:
-        asked_for: a precision was named, so each target builds its likeliest of that, however little time there is.
-
-    Raises:
-        DataError, OutputError: no candidate's fault.
-        DependencyError: the vendor packages of all targets are missing.
-        ModelError: no target can express the model, not even in full precision.
-    """
-    progress.stage("building candidates")
-    built: dict[str, Built] = {}
-    refused: dict[str, CandidateReport] = {}
-    missing: dict[str, DependencyError] = {}  # by target
-    impossible: list[ModelError] = []
-    owed = _likeliest_beside_float(planned) if asked_for else frozenset()
-    for index, item in enumerate(_likeliest_of_each_target_first(planned)):
-        progress.advance(index, len(planned), item.id)
-        if item.target.name in missing:
-            continue  # one row says it
-        if item.reject is not None:
-            refused[item.id] = item.refused(str(item.reject))
-            impossible += _impossible(model, item)
-        elif budget.is_spent(BUILDING) and built and item.id not in owed:
-            refused[item.id] = item.refused(f"{NOT_TRIED}{BUILDING:.0%} of the budget of {budget.budget_s:g} s was used up")
-        else:
-            try:
-                built[item.id] = build(model, item, data, threads=threads)
-            except (DataError, OutputError):
-                raise
-            except EdgekitError as problem:
-                if isinstance(problem, DependencyError):
-                    missing[item.target.name] = problem
-                if isinstance(problem, ModelError) and is_full_precision(item.candidate):
-                    impossible.append(problem)
-                refused[item.id] = item.refused(f"cannot be built: {problem}")
-    if missing and not built:
-        raise next(iter(missing.values()))
-    if impossible and not built:
-        raise impossible[0]
-    progress.advance(len(planned), len(planned), "built")
-    return built, refused
-
-
-def _impossible(model: Model, item: Planned) -> list[ModelError]:
-    """Why the target cannot express the model at all: it refuses full precision, on any device."""
-    if not is_full_precision(item.candidate):
-        return []
-    refused = item.target.reject(model, item.candidate, Site(item.site.profile, None))
-    if refused is None:
-        return []
-    return [ModelError(f"{item.target.name} cannot express this model", why=refused.why, hint=refused.instead)]
-
-
-def _likeliest_of_each_target_first(planned: Sequence[Planned]) -> list[Planned]:
-    """Targets take turns, so that a budget that runs out does not leave the last one untried."""
-    turn: Counter[str] = Counter()
-    ranked = []
-    for item in planned:
-        ranked.append((turn[item.target.name], item))
-        turn[item.target.name] += 1
-    return [item for _, item in sorted(ranked, key=lambda pair: pair[0])]
-
-
-def _likeliest_beside_float(planned: Sequence[Planned]) -> frozenset[str]:
-    likeliest: dict[str, str] = {}
-    for item in planned:
-        if item.reject is None and not is_full_precision(item.candidate):
-            likeliest.setdefault(item.target.name, item.id)
-    return frozenset(likeliest.values())
 
 
 @dataclass(frozen=True)

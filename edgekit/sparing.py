@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from .budget import SPARING, SPARING_S, Allowance, Budget
 from .building import Built
 from .errors import DeviceRunError, ModelError
 from .fidelity import Comparison
@@ -24,7 +25,7 @@ from .judging import open_worker
 from .quantize.damage import Contribution
 from .refinement import Workshop, build_and_compare, is_close
 from .schemes import Int8Dynamic, Int8Static
-from .search import SPARING, SPARING_S, Allowance, Budget, Compared, timed_feed
+from .search import Compared, timed_feed
 from .simulation import Simulation
 from .targets import Sparing
 from .types import JSON, NodeId, RunFailure

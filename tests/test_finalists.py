@@ -7,10 +7,11 @@ from dataclasses import replace
 from support.searching import Session, built, comparison, setting
 from support.verdicts import STATIC
 
+from edgekit.budget import Budget
 from edgekit.finalists import CAN_WIN, FLOAT, TOO_SLOW, _incumbent, _not_evaluated, _rank
 from edgekit.profiles import machine_profile
 from edgekit.schemes import BFloat16, Float32, Int8Dynamic, Int8Static, WeightOnly
-from edgekit.search import Budget, Compared
+from edgekit.search import Compared
 from edgekit.types import Candidate, Measurement, RunFailure, Site, WarmUp
 
 SITE = Site(machine_profile("x86_64"))

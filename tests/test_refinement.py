@@ -9,12 +9,13 @@ import pytest
 from support.searching import Session, built, comparison, setting
 
 from edgekit import refinement
+from edgekit.budget import Budget
 from edgekit.building import Built
 from edgekit.errors import DataError, ModelError
 from edgekit.profiles import machine_profile
 from edgekit.refinement import Workshop, refine_all
 from edgekit.schemes import Float32, Int8Static, Scalar
-from edgekit.search import Budget, Compared
+from edgekit.search import Compared
 from edgekit.types import Candidate, Reject, RunFailure, Site
 
 SITE = Site(machine_profile("x86_64"))

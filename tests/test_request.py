@@ -6,11 +6,8 @@ from hypothesis import strategies as st
 
 from edgekit.errors import IntegrityError, UnknownNameError, UsageError
 from edgekit.measure.sci import YEAR_S, Embodied
-from edgekit.request import (
-    DeployRequest,
-    Drop,
-    LatencyLimit,
-    is_code_reference,
+from edgekit.request import DeployRequest, Drop, LatencyLimit, is_code_reference
+from edgekit.request_parsing import (
     parse_drop,
     parse_duration,
     parse_fraction,

@@ -40,7 +40,7 @@ def init(
     from ..errors import OutputError
     from ..model import load_model
     from ..profiles import resolve
-    from ..request import parse_targets
+    from ..request_parsing import parse_targets
     from ..state import write_file
 
     path = Path.cwd() / FILE_NAME

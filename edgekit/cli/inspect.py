@@ -53,7 +53,7 @@ def inspect(
     from ..inspect import inspect_model
     from ..model import load_model
     from ..profiles import resolve
-    from ..request import parse_shape, parse_targets
+    from ..request_parsing import parse_shape, parse_targets
     from ..targets import get_target
     from ..values import to_json
 
@@ -83,7 +83,8 @@ def _ranges(model: Model, calib: str, samples: str | None, *, plain: bool) -> Ra
     from ..data import open_calibration
     from ..inspect.ranges import describe_ranges
     from ..report.progress import progress_on, stderr_console
-    from ..request import is_code_reference, parse_samples
+    from ..request import is_code_reference
+    from ..request_parsing import parse_samples
 
     source = load_function(calib) if is_code_reference(calib) else Path(calib)
     with progress_on(stderr_console(), plain=plain) as progress:

@@ -225,7 +225,7 @@ def patient(timeouts: Timeouts, wait: str | None) -> Timeouts:
     Raises:
         UsageError: it is no time.
     """
-    from ..request import parse_wait
+    from ..request_parsing import parse_wait
 
     return timeouts if wait is None else replace(timeouts, lease_s=parse_wait(wait))
 

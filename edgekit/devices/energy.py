@@ -21,8 +21,9 @@ from .text import clean
 if TYPE_CHECKING:
     from ..agent.frames import Frame
     from ..types import Feed
+    from .connection import Progress
     from .meters import FoundMeter
-    from .session import AgentSession, Progress
+    from .session import AgentSession
 
 
 @dataclass(frozen=True)

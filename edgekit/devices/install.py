@@ -16,7 +16,8 @@ from .text import clean
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from .session import AgentSession, Progress
+    from .connection import Progress
+    from .session import AgentSession
 
 
 @dataclass(frozen=True)

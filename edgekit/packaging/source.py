@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from ..errors import DataError, IntegrityError, ModelError, UsageError
+from ..errors import DataError, IntegrityError, UsageError
 from ..manifest import CheckResult, check_bundle
 from ..preprocess import Preprocess, preprocess_from_json
 from ..signing import signature_of
 from ..sshsig import SignatureFacts
 from ..types import JSON, Artifact, Candidate, CandidateReport, DeployReport, TensorMap, Winner
+from .contract import agree, check_contract, in_original_layout
 from .labels import read_labels
 from .names import JAVA, slug
 
@@ -26,7 +27,6 @@ _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _GROUP = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
 _VERSION = re.compile(r"(0|[1-9][0-9]{0,8})(\.(0|[1-9][0-9]{0,8})){2}(-[0-9A-Za-z]+([.-][0-9A-Za-z]+)*)?")
 _MAX_NAME = 64
-_DTYPES = ("float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "bool")
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class PackageSource:
             return picture_shape(self.preprocess)
         batch = {t.original.shape[0] for t in self.inputs if len(t.original.shape) > 1 and isinstance(t.original.shape[0], str)}
         found: list[int | None] = []
-        for declared, stored in zip(tensor.original.shape, _in_original_layout(tensor), strict=True):
+        for declared, stored in zip(tensor.original.shape, in_original_layout(tensor), strict=True):
             size = declared if isinstance(declared, int) else stored
             found.append(size if isinstance(size, int) else 1 if declared in batch else None)
         return tuple(found)
@@ -128,14 +128,6 @@ def picture_shape(preprocess: Preprocess) -> tuple[int, int, int, int]:
     height, width = preprocess.resize
     channels = 1 if preprocess.color == "gray" else 3
     return (1, channels, height, width) if preprocess.layout == "NCHW" else (1, height, width, channels)
-
-
-def _in_original_layout(tensor: TensorMap) -> tuple[int | str, ...]:
-    """The artifact's shape with its axes in the original order; the original's own where the two have different numbers of axes."""
-    stored, permutation = tensor.artifact.shape, tensor.permutation
-    if len(stored) != len(tensor.original.shape):
-        return tensor.original.shape
-    return stored if permutation is None else tuple(stored[permutation.index(axis)] for axis in range(len(stored)))
 
 
 def read_source(
@@ -173,7 +165,7 @@ def read_source(
     rows = [row for row in found.report.candidates if row.id == found.winner.id]
     if len(rows) != 1:
         raise IntegrityError(f"the winner {found.winner.id!r} is not one row of the report"[:200])
-    _check_contract(found.artifact)
+    check_contract(found.artifact)
     model_name = str(found.report.model.get("name", ""))
     source = PackageSource(
         name=_checked(name or slug(PurePosixPath(model_name).stem), _NAME, "--name", "lower-case letters, digits and single '-'"),
@@ -217,46 +209,10 @@ def _group(text: str) -> str:
     return text
 
 
-def _check_contract(artifact: Artifact) -> None:
-    """What generated code relies on: a bundle is data from anybody.
-
-    Raises:
-        ModelError: a tensor of text or of a type that no wrapper has.
-        IntegrityError: a contract that contradicts itself.
-    """
-    names = [(tensor.role, tensor.original.name) for tensor in artifact.io]
-    if len(set(names)) != len(names) or not {"input", "output"} <= {role for role, _ in names}:
-        raise IntegrityError("the artifact's contract has a tensor twice, or no input or output")
-    for tensor in artifact.io:
-        for spec in (tensor.original, tensor.artifact):
-            if spec.dtype not in _DTYPES:
-                raise ModelError(f"{spec.name[:80]!r} is of {spec.dtype[:20]}", why=f"wrappers have {', '.join(_DTYPES)}")
-            if any(isinstance(size, int) and not 0 < size < 1 << 31 for size in spec.shape) or len(spec.shape) > 8:
-                raise IntegrityError(f"{spec.name[:80]!r} has a shape that no tensor has")
-        axes = range(len(tensor.original.shape))
-        if tensor.permutation is not None and sorted(tensor.permutation) != list(axes):
-            raise IntegrityError(f"{tensor.original.name[:80]!r} has a permutation that is none")
-        if tensor.scale is not None and not (
-            0 < tensor.scale < float("inf")
-            and tensor.artifact.dtype in ("int8", "uint8", "int16")
-            and tensor.original.dtype in ("float32", "float64", "float16")
-            and abs(tensor.zero_point or 0) < 1 << 16
-        ):
-            raise IntegrityError(f"{tensor.original.name[:80]!r} has a scale that quantizes nothing")
-        if not _agree(tensor.original.shape, _in_original_layout(tensor)):
-            raise IntegrityError(f"{tensor.original.name[:80]!r} has one shape in the model and another in the artifact")
-
-
 def _runtime_facts(recorded: JSON) -> Mapping[str, JSON] | None:
     if recorded is not None and not isinstance(recorded, Mapping):
         raise IntegrityError("what the runtime said of itself is no table", why=repr(recorded)[:100])
     return recorded
-
-
-def _agree(shape: Sequence[int | str], other: Sequence[int | str]) -> bool:
-    """Whether sizes are the same wherever both are known."""
-    pairs = zip(shape, other, strict=False)
-    return len(shape) == len(other) and all(a == b for a, b in pairs if isinstance(a, int) and isinstance(b, int))
 
 
 def _preprocess(checked: CheckResult) -> Preprocess | None:
@@ -276,7 +232,7 @@ def _preprocess(checked: CheckResult) -> Preprocess | None:
         inputs = (
             [tensor.original for tensor in checked.bundle.artifact.io if tensor.role == "input"] if checked.bundle.artifact else []
         )
-        fits = len(inputs) == 1 and inputs[0].dtype == preprocess.dtype and _agree(inputs[0].shape, picture_shape(preprocess))
+        fits = len(inputs) == 1 and inputs[0].dtype == preprocess.dtype and agree(inputs[0].shape, picture_shape(preprocess))
         if not fits:
             raise IntegrityError("the recorded preprocessing does not make the model's input")
         return preprocess

@@ -13,7 +13,7 @@ from edgekit.devices.inventory import probe_device
 from edgekit.errors import DataError, DependencyError, DeviceRunError, EdgekitError, ModelError, UsageError
 from edgekit.progress import Progress
 from edgekit.report.progress import PlainProgress, stderr_console
-from edgekit.request import parse_duration
+from edgekit.request_parsing import parse_duration
 
 from . import (
     engine_calibration,

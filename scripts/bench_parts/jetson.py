@@ -11,7 +11,7 @@ from pathlib import Path
 from edgekit.errors import DataError, DependencyError, EdgekitError, UsageError
 from edgekit.progress import Progress
 from edgekit.report.progress import PlainProgress, stderr_console
-from edgekit.request import parse_duration
+from edgekit.request_parsing import parse_duration
 from edgekit.state import cache_dir
 
 from . import jetson_lines, jetson_records, jetson_tables, lines, results, stored, task_list, tasks

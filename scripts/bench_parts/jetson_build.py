@@ -18,7 +18,7 @@ from edgekit.on_device.packing import PROGRAM
 from edgekit.plan import Planned
 from edgekit.preparation import Run, Sources, prepare
 from edgekit.progress import Progress
-from edgekit.request import parse_request
+from edgekit.request_parsing import parse_request
 from edgekit.targets import Checking
 from edgekit.types import Candidate, CandidateReport, DeployReport, Feed
 

@@ -23,7 +23,7 @@ from edgekit.model import Model, load_model
 from edgekit.profiles import machine_profile
 from edgekit.progress import Progress
 from edgekit.report.progress import PlainProgress, stderr_console
-from edgekit.request import parse_duration
+from edgekit.request_parsing import parse_duration
 from edgekit.search import timed_feed
 from edgekit.types import DeployReport, Site
 

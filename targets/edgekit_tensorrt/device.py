@@ -16,9 +16,11 @@ import re
 from typing import TYPE_CHECKING, Any, Callable
 
 if TYPE_CHECKING:
-    from edgekit_tensorrt import engine_python, engine_trtexec, trtexec_run
+    from edgekit_tensorrt import engine_cuda, engine_python, engine_python_build, engine_trtexec, trtexec_run
 else:  # beside this file on the device
+    import engine_cuda
     import engine_python
+    import engine_python_build
     import engine_trtexec
     import trtexec_run
 
@@ -75,7 +77,7 @@ def prepare(files: dict[str, str], options: dict[str, Any], workdir: str, emit: 
         built = {"version": tool.text, **engine_trtexec.build(tool, model, plan, options, pool_bytes, cache, emit)}
     elif trt is not None:
         emit("TensorRT %s, its Python package" % trt.__version__)
-        built = {"version": str(trt.__version__), **engine_python.build(trt, model, plan, options, pool_bytes, cache, emit)}
+        built = {"version": str(trt.__version__), **engine_python_build.build(trt, model, plan, options, pool_bytes, cache, emit)}
     else:
         raise _nothing_there()
     built["compute_capability"] = _compute_capability()
@@ -136,7 +138,7 @@ def _open(files: dict[str, str], options: dict[str, Any]) -> Any:
     trt, path = _package(), trtexec_run.find()
     if trt is not None and _same(trt.__version__, built["version"]):
         try:
-            cuda = engine_python.Cuda()
+            cuda = engine_cuda.Cuda()
         except ImportError:
             if path is None:
                 raise
@@ -180,7 +182,7 @@ def _pool_bytes(asked: int | None) -> int | None:
 def _compute_capability() -> str | None:
     """What CUDA says; ``None`` where its runtime library is not there or finds no GPU."""
     try:
-        return engine_python.Cuda().compute_capability()
+        return engine_cuda.Cuda().compute_capability()
     except (ImportError, RuntimeError, MemoryError, AttributeError):
         return None
 

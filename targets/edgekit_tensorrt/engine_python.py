@@ -1,4 +1,4 @@
-"""Builds and runs an engine through TensorRT's Python package; memory is moved by CUDA's runtime library through ctypes.
+"""Runs an engine through TensorRT's Python package; ``engine_cuda`` moves the memory.
 
 A guest file: it is copied to the device, imports the standard library and numpy, is handed the package, and keeps to Python 3.8.
 Both of the package's interfaces are used: bindings by number (8.0 to 8.4) and tensors by name (8.5 on).
@@ -6,94 +6,15 @@ Both of the package's interfaces are used: bindings by number (8.0 to 8.4) and t
 
 from __future__ import annotations
 
-import ctypes
-import os
 import sys
-from typing import TYPE_CHECKING, Any, Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from edgekit_tensorrt import engine_trtexec, trtexec_flags, trtexec_run
+    from edgekit_tensorrt import engine_trtexec
 else:  # beside this file on the device
     import engine_trtexec
-    import trtexec_flags
-    import trtexec_run
-
-CUDA_LIBRARIES = ("libcudart.so", "libcudart.so.13", "libcudart.so.12", "libcudart.so.11.0", "libcudart.so.10.2")
-HOST_TO_DEVICE = 1
-DEVICE_TO_HOST = 2
-_COMPUTE_CAPABILITY = (75, 76)  # cudaDevAttrComputeCapabilityMajor, -Minor
-
-
-class CudaError(RuntimeError):
-    """CUDA refuses something; the text is its own."""
-
-
-class Cuda:
-    """The few calls of CUDA's runtime that moving memory takes.
-
-    Raises:
-        ImportError: its library is not there.
-    """
-
-    def __init__(self) -> None:
-        self._library = _load_cuda()
-
-    def _call(self, name: str, *arguments: Any) -> None:
-        code = getattr(self._library, name)(*arguments)
-        if code == 2:
-            raise MemoryError("CUDA is out of memory (%s): end other programs that use the GPU" % name)
-        if code != 0:
-            self._library.cudaGetErrorString.restype = ctypes.c_char_p
-            raise CudaError(
-                "%s: %s (%d)" % (name, (self._library.cudaGetErrorString(code) or b"").decode("utf-8", "replace"), code)
-            )
-
-    def malloc(self, size_bytes: int) -> int:
-        pointer = ctypes.c_void_p()
-        self._call("cudaMalloc", ctypes.byref(pointer), ctypes.c_size_t(max(1, size_bytes)))
-        return pointer.value or 0
-
-    def free(self, pointer: int) -> None:
-        self._call("cudaFree", ctypes.c_void_p(pointer))
-
-    def stream(self) -> int:
-        stream = ctypes.c_void_p()
-        self._call("cudaStreamCreate", ctypes.byref(stream))
-        return stream.value or 0
-
-    def destroy(self, stream: int) -> None:
-        self._call("cudaStreamDestroy", ctypes.c_void_p(stream))
-
-    def copy_in(self, pointer: int, array: Any, stream: int) -> None:
-        self._copy(ctypes.c_void_p(pointer), array.ctypes.data_as(ctypes.c_void_p), array.nbytes, HOST_TO_DEVICE, stream)
-
-    def copy_out(self, array: Any, pointer: int, stream: int) -> None:
-        self._copy(array.ctypes.data_as(ctypes.c_void_p), ctypes.c_void_p(pointer), array.nbytes, DEVICE_TO_HOST, stream)
-
-    def _copy(self, target: Any, source: Any, size_bytes: int, kind: int, stream: int) -> None:
-        self._call("cudaMemcpyAsync", target, source, ctypes.c_size_t(size_bytes), ctypes.c_int(kind), ctypes.c_void_p(stream))
-
-    def wait(self, stream: int) -> None:
-        self._call("cudaStreamSynchronize", ctypes.c_void_p(stream))
-
-    def compute_capability(self) -> str:
-        found = []
-        for attribute in _COMPUTE_CAPABILITY:
-            value = ctypes.c_int()
-            self._call("cudaDeviceGetAttribute", ctypes.byref(value), ctypes.c_int(attribute), ctypes.c_int(0))
-            found.append(str(value.value))
-        return ".".join(found)
-
-
-def _load_cuda() -> Any:
-    for name in (*CUDA_LIBRARIES, "/usr/local/cuda/lib64/libcudart.so"):
-        try:
-            return ctypes.CDLL(name)
-        except OSError:
-            continue
-    raise ImportError("CUDA's runtime library (libcudart) is not there: install it with JetPack or the CUDA toolkit")
 
 
 def version_of(trt: Any) -> tuple[int, int, int]:
@@ -102,138 +23,35 @@ def version_of(trt: Any) -> tuple[int, int, int]:
     return numbers[0], numbers[1], numbers[2]
 
 
-# ---------------------------------------------------------------- build
-def build(trt: Any, model: str, plan: str, options: dict[str, Any], memory_pool_bytes: int | None, timing_cache: str | None,
-          emit: Callable[[str], None]) -> dict[str, Any]:  # fmt: skip
-    """Build ``plan`` from ``model`` with the package ``trt``; see :func:`engine_trtexec.build`.
+def logger_of(trt: Any) -> Any:
+    """A logger that keeps the errors (``errors``); they go to stderr as well, and what is less is dropped."""
 
-    Raises:
-        RuntimeError: the parser or the builder refuses; the text holds its first words.
-    """
-    version = version_of(trt)
-    trtexec_flags.check_version(version)
-    flags, typing = trtexec_flags.typing_flags(version, options)
-    logger = _Logger.of(trt)
-    builder = trt.Builder(logger)
-    network = builder.create_network(_network_flags(trt, version, typing))
-    parser = trt.OnnxParser(network, logger)
-    emit("reading the model")
-    if not parser.parse_from_file(model):
-        said = "; ".join(str(parser.get_error(index)) for index in range(min(3, parser.num_errors)))
-        raise RuntimeError("TensorRT's ONNX parser refuses the model: %s" % said[:1500])
-    config = builder.create_builder_config()
-    settings = {
-        "typing": typing,
-        "precision": options.get("precision", "float32"),
-        **_configure(trt, config, flags, options, memory_pool_bytes),
-    }
-    _add_profile(builder, config, options.get("shapes") or {})
-    cache = _timing_cache(config, timing_cache)
-    emit("building the engine: this may take many minutes")
-    serialized = builder.build_serialized_network(network, config)
-    if serialized is None:
-        said = "; ".join(logger.errors[:3]) or "it says nothing"
-        if trtexec_run.NO_MEMORY.search(said):
-            raise MemoryError("TensorRT's builder ran out of memory: %s; end other programs that use the GPU, or add swap" % said)
-        raise RuntimeError("TensorRT's builder gave no engine: %s" % said)
-    with open(plan, "wb") as stream:
-        stream.write(memoryview(serialized))
-    if cache is not None and timing_cache is not None:
-        _write_aside(timing_cache, bytes(memoryview(cache.serialize())))
-        settings["timing_cache"] = True
-    emit("engine built")
-    return {"builder": "tensorrt (Python)", **settings}
+    class Logger(trt.ILogger):  # type: ignore[misc]  # the package's own base
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+            self.errors: list[str] = []
+
+        def log(self, severity: Any, message: str) -> None:
+            if severity in (trt.ILogger.Severity.ERROR, trt.ILogger.Severity.INTERNAL_ERROR):
+                self.errors.append(str(message)[:500])
+                sys.stderr.write("TensorRT: %s\n" % message)
+
+    return Logger()
 
 
-class _Logger:
-    """Keeps the errors; what is worse than a note goes to stderr."""
-
-    @staticmethod
-    def of(trt: Any) -> Any:
-        class Logger(trt.ILogger):  # type: ignore[misc]  # the package's own base
-            def __init__(self) -> None:
-                trt.ILogger.__init__(self)
-                self.errors: list[str] = []
-
-            def log(self, severity: Any, message: str) -> None:
-                if severity in (trt.ILogger.Severity.ERROR, trt.ILogger.Severity.INTERNAL_ERROR):
-                    self.errors.append(str(message)[:500])
-                    sys.stderr.write("TensorRT: %s\n" % message)
-
-        return Logger()
-
-
-def _network_flags(trt: Any, version: Sequence[int], typing: str) -> int:
-    flags = trt.NetworkDefinitionCreationFlag
-    value = 0
-    if tuple(version) < (10, 0):
-        value |= 1 << int(flags.EXPLICIT_BATCH)
-    if typing == "strong" and hasattr(flags, "STRONGLY_TYPED"):
-        value |= 1 << int(flags.STRONGLY_TYPED)
-    return value
-
-
-def _configure(
-    trt: Any, config: Any, flags: Sequence[str], options: dict[str, Any], memory_pool_bytes: int | None
-) -> dict[str, Any]:
-    for flag, name in (("--fp16", "FP16"), ("--int8", "INT8")):
-        if flag in flags:
-            config.set_flag(getattr(trt.BuilderFlag, name))
-    tf32 = bool(options.get("tf32", False))
-    if not tf32:
-        config.clear_flag(trt.BuilderFlag.TF32)
-    sparsity = options.get("sparsity", "disable")
-    if sparsity == "enable":
-        config.set_flag(trt.BuilderFlag.SPARSE_WEIGHTS)
-    if memory_pool_bytes is not None:
-        if hasattr(config, "set_memory_pool_limit"):
-            config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, memory_pool_bytes)
-        else:  # before 8.4
-            config.max_workspace_size = memory_pool_bytes
-    return {"tf32": tf32, "sparsity": sparsity, "memory_pool_bytes": memory_pool_bytes}
-
-
-def _add_profile(builder: Any, config: Any, shapes: dict[str, Any]) -> None:
-    if shapes:
-        profile = builder.create_optimization_profile()
-        for name, spec in shapes.items():
-            profile.set_shape(name, tuple(spec["min"]), tuple(spec["opt"]), tuple(spec["max"]))
-        config.add_optimization_profile(profile)
-
-
-def _timing_cache(config: Any, path: str | None) -> Any:
-    if path is None or not hasattr(config, "create_timing_cache"):
-        return None
-    try:
-        with open(path, "rb") as stream:
-            known = stream.read()
-    except OSError:
-        known = b""
-    cache = config.create_timing_cache(known)
-    return cache if cache is not None and config.set_timing_cache(cache, False) else None
-
-
-def _write_aside(path: str, data: bytes) -> None:
-    part = "%s.%d.part" % (path, os.getpid())
-    with open(part, "wb") as stream:
-        stream.write(data)
-    os.replace(part, path)
-
-
-# ---------------------------------------------------------------- run
 class PythonEngine:
     """One engine in this process. ``run`` copies in, computes and copies out, and returns when all of it is done.
 
     Args:
         trt: the package.
-        cuda: moves the memory.
+        cuda: a :class:`engine_cuda.Cuda`.
         plan, built, options: as for :class:`engine_trtexec.TrtexecEngine`.
     """
 
     def __init__(self, trt: Any, cuda: Any, plan: str, built: dict[str, Any], options: dict[str, Any]) -> None:
         self._cuda = cuda
         self._version = version_of(trt)
-        self._runtime = trt.Runtime(_Logger.of(trt))
+        self._runtime = trt.Runtime(logger_of(trt))
         with open(plan, "rb") as stream:
             self._engine = self._runtime.deserialize_cuda_engine(stream.read())
         if self._engine is None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-_NAMES = ("device", "engine_python", "engine_trtexec", "simulation", "trtexec_flags", "trtexec_run", "trtexec_text")
+_NAMES = (
+    "device", "engine_cuda", "engine_python", "engine_python_build", "engine_trtexec", "simulation", "trtexec_flags", "trtexec_run",
+    "trtexec_text",
+)  # fmt: skip
 _FOLDER = Path(__file__).parent
 
 #: ``Runner.code`` of every artifact of this target.

@@ -4,10 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from edgekit.agent import conditions
 from edgekit.agent.conditions import Sensors, between
 
 STAT = """cpu  200 0 100 1000 50 0 10 40 0 0
@@ -112,13 +109,6 @@ def test_what_cannot_be_read_is_none_with_its_reason(tmp_path: Path) -> None:
     assert reading["window_s"] >= 0
 
 
-def test_cpus_that_are_not_there_have_no_time() -> None:
-    timing, machine = conditions.parse_cpu_times(STAT, [0, 5])
-    assert timing is None
-    assert machine is not None
-    assert conditions.parse_cpu_times(STAT, [])[0] == machine
-
-
 def test_on_this_machine() -> None:
     sensors = Sensors(sorted(os.sched_getaffinity(0))[-1:])
     before = sensors.read(os.getpid())
@@ -127,25 +117,3 @@ def test_on_this_machine() -> None:
     assert reading["busy_s"] is not None
     assert reading["own_s"] is not None
     assert reading["window_s"] > 0
-
-
-PARSERS = (
-    conditions.parse_process_time, conditions.parse_waited, conditions.parse_pressure, conditions.parse_temperature,
-    conditions.parse_count, conditions.parse_raspberry_flags,
-)  # fmt: skip
-
-
-@given(st.text() | st.from_regex(r"(cpu[0-9]{0,2}|some|[0-9x-]+)( [0-9a-f=.-]*){0,12}\n?", fullmatch=True))
-def test_no_text_breaks_a_parser(text: str) -> None:
-    for parse in PARSERS:
-        value = parse(text)
-        assert value is None or value == value
-    for one in conditions.parse_cpu_times(text, [0]):
-        assert one is None or (one.busy_s >= one.stolen_s >= 0)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"), [("50000", 0x50000), ("0x50004", 0x50004), ("0", 0), ("throttled=0x0", None), ("", None)]
-)
-def test_the_firmware_counts_in_hexadecimal(text: str, expected: int | None) -> None:
-    assert conditions.parse_raspberry_flags(text) == expected

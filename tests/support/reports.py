@@ -9,7 +9,8 @@ from edgekit.devices.meters import FoundMeter
 from edgekit.devices.plan import EnergyPlan
 from edgekit.measure.energy import EnergyEstimate, MeterFacts, RailEnergy
 from edgekit.metering import Metered, with_energy
-from edgekit.request import Drop, LatencyLimit, parse_request
+from edgekit.request import Drop, LatencyLimit
+from edgekit.request_parsing import parse_request
 from edgekit.schemes import Float32, Int8Static
 from edgekit.types import (
     Agreement,

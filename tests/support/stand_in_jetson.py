@@ -1,7 +1,8 @@
 """A Jetson that is not there: a folder with its files and programs, in the formats of its JetPack. It says that it is a stand-in.
 
 The agent is told of the folder by ``EDGEKIT_STAND_IN`` and calls the device a stand-in from then on: in the probe, in evidence, in the
-verdict (provisional) and in every report. See tests/support/stand_in_trtexec.py for its programs.
+verdict (provisional) and in every report. Its programs are tests/support/stand_in_trtexec.py and
+stand_in_programs.py.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-_PROGRAM = Path(__file__).with_name("stand_in_trtexec.py")
+_TRTEXEC = Path(__file__).with_name("stand_in_trtexec.py")
+_OTHERS = Path(__file__).with_name("stand_in_programs.py")
 _PACKAGES = Path(__file__).with_name("stand_in_packages")
 _ARM = "processor\t: 0\nFeatures\t: fp asimd asimdhp asimddp\nCPU implementer\t: 0x41\nCPU part\t: 0xd42\n"
 
@@ -167,7 +169,8 @@ class StandIn:
         self._write("stand-in.json", json.dumps(config))
 
     def _program(self, name: str, folder: str) -> None:
-        words = shlex.join([sys.executable, "-I", "-S", str(_PROGRAM), name, str(self.root / "stand-in.json")])
+        program = _TRTEXEC if name == "trtexec" else _OTHERS
+        words = shlex.join([sys.executable, "-I", "-S", str(program), name, str(self.root / "stand-in.json")])
         self._write(f"{folder}/{name}", f'#!/bin/sh\nexec {words} "$@"\n')
         (self.root / folder / name).chmod(0o755)
 

@@ -23,7 +23,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto
 from support.quantized_graphs import copy, graph, node, normal, ranges_of, run, sqnr_db
-from support.tensorrt_models import CASES, Sketch, conv_of
+from support.tensorrt_models import CASES
+from support.tensorrt_sketch import Sketch, conv_of
 
 from edgekit.errors import ModelError
 from edgekit.frontends.graph import node_id, opset_of

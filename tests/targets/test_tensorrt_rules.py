@@ -13,7 +13,8 @@ from edgekit_tensorrt.limits import Limits
 from edgekit_tensorrt.lint import errors, lint
 from edgekit_tensorrt.parser_evidence import Question
 from support.requirements import missing
-from support.tensorrt_models import CASES, Case, Sketch
+from support.tensorrt_models import CASES, Case
+from support.tensorrt_sketch import Sketch
 
 every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 
