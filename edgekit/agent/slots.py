@@ -75,9 +75,10 @@ class Slot:
 
     def fail(self, problem: RunError) -> None:
         self.failure = problem
-        if self.worker is not None:
-            self.worker.kill()
-            self.worker = None
+        worker = self.worker  # two threads may end a session: each waits until the process is gone
+        if worker is not None:
+            worker.kill()
+        self.worker = None
 
     def unload(self) -> None:
         """End the worker; the candidate can be loaded again."""
@@ -95,6 +96,7 @@ class Slot:
             self.worker.resume()
 
     def kill(self) -> None:
-        if self.worker is not None:
-            self.worker.kill()
-            self.worker = None
+        worker = self.worker  # two threads may end a session: each waits until the process is gone
+        if worker is not None:
+            worker.kill()
+        self.worker = None

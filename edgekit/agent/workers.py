@@ -35,6 +35,7 @@ class Worker:
         self._kills_before = out_of_memory_kills()
         self._next_id = 0
         self._paused = False
+        self._closing = threading.Lock()
         self.failure: Optional[RunError] = None
         lifeline, self._lifeline = os.pipe()
         try:
@@ -124,12 +125,18 @@ class Worker:
         self.kill()
 
     def kill(self) -> None:
-        """End the process and its children; never raises, may be called again."""
+        """End the process and its children; never raises, may be called again and from any thread."""
         if self._lifeline < 0:
             return
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         self._process.wait()
+        with self._closing:
+            self._close_streams()
+
+    def _close_streams(self) -> None:
+        if self._lifeline < 0:
+            return  # another thread was here first
         self._drain.join(_END_WAIT_S)
         streams = [self._process.stdin, self._process.stdout]
         if not self._drain.is_alive():  # a descendant that left the group may still hold the other end
