@@ -101,7 +101,7 @@ def note_on_bodies(proto: onnx.ModelProto) -> str:
 
 def note_on_half_precision(proto: onnx.ModelProto) -> str:
     """Says that most weights are in a 16-bit format, which quantizers do not start from; empty where they are not."""
-    elements = {name: 0 for name in ("float32", "float16", "bfloat16")}
+    elements = dict.fromkeys(("float32", "float16", "bfloat16"), 0)
     names = {onnx.TensorProto.FLOAT: "float32", onnx.TensorProto.FLOAT16: "float16", onnx.TensorProto.BFLOAT16: "bfloat16"}
     for tensor in proto.graph.initializer:
         if tensor.data_type in names:
