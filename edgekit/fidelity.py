@@ -70,8 +70,8 @@ def _kind(name: str, arrays: Sequence[Array]) -> OutputKind:
         return OutputKind("argmax")
     if _is_one_value(first):
         return OutputKind("r2")
-    axis = _field_axis(arrays)
-    return OutputKind("cosine") if axis is None else OutputKind("detections", axis)
+    fields = _field_axis(arrays)
+    return OutputKind("cosine") if fields is None else OutputKind("detections", fields)
 
 
 def _is_one_value(array: Array) -> bool:
