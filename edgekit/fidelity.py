@@ -14,7 +14,7 @@ import numpy as np
 
 from .types import Agreement, Array
 
-Kind = Literal["argmax", "iou", "cosine"]
+Kind = Literal["argmax", "iou", "cosine", "detections", "r2"]
 if TYPE_CHECKING:
     Outputs = Mapping[str, Array]
 else:
@@ -25,11 +25,13 @@ _CLASS_WORDS = ("logit", "score", "class", "cls", "prob", "seg")
 _GEOMETRY_WORDS = ("box", "coord", "landmark", "keypoint", "offset", "regress")
 _LEAST_DB, _MOST_DB = -20.0, 100.0  # of one feed: beyond either, more says no more
 _MAP_SIDE = 8  # a map is at least this many cells on both of its last axes
+_BOX_FIELDS = 4  # what a detector says of where an object is
+_NO_OBJECT = 0.05  # a score below this detects nothing, whatever the threshold that an application sets
 
 
 @dataclass(frozen=True)
 class OutputKind:
-    """How agreement is judged on one output; ``axis`` is that of the classes for argmax."""
+    """How agreement is judged on one output; ``axis`` is that of the classes for argmax, of the fields for detections."""
 
     kind: Kind
     axis: int = -1
@@ -40,7 +42,10 @@ def output_kinds(reference: Sequence[Outputs]) -> dict[str, OutputKind]:
 
     Distributions and logits by argmax, single probabilities by which side of 0.5 they fall, maps in [0, 1] by IoU at 0.5,
     embeddings and everything else by cosine. A matrix is logits unless its name says otherwise; with more axes (tokens, pixels) it
-    is logits only if its name says so, because hidden states look the same. ``reference``: outputs of a few feeds.
+    is logits only if its name says so, because hidden states look the same. Two kinds of output have a cosine that says nothing.
+    Rows of boxes in pixels beside scores in [0, 1] (YOLO) keep it at 1 when every score is lost: there the scores are compared
+    alone as well. A single value, a regression, has only a sign: it is judged by R², the coefficient of determination, over all
+    feeds. ``reference``: outputs of a few feeds.
     """
     return {name: _kind(name, [outputs[name] for outputs in reference]) for name in reference[0]}
 
@@ -61,7 +66,35 @@ def _kind(name: str, arrays: Sequence[Array]) -> OutputKind:
         axis = -1 if first.ndim == 3 else 1
         return OutputKind("argmax", axis) if first.shape[axis] > 1 else OutputKind("cosine")
     no_classes = _named(name, _EMBEDDING_WORDS + _GEOMETRY_WORDS) or all(_unit_norm(a) for a in arrays)
-    return OutputKind("argmax") if first.ndim == 2 and first.shape[1] > 1 and not no_classes else OutputKind("cosine")
+    if first.ndim == 2 and first.shape[1] > 1 and not no_classes:
+        return OutputKind("argmax")
+    if _is_one_value(first):
+        return OutputKind("r2")
+    fields = _field_axis(arrays)
+    return OutputKind("cosine") if fields is None else OutputKind("detections", fields)
+
+
+def _is_one_value(array: Array) -> bool:
+    """Whether it has one number a sample."""
+    return array.size == 1 if array.ndim < 2 else math.prod(array.shape[1:]) == 1
+
+
+def _field_axis(arrays: Sequence[Array]) -> int | None:
+    """The axis along which some fields are scores in [0, 1] and at least four, a box, are not; None where there is none."""
+    first = arrays[0]
+    if first.ndim != 3 or first.size == 0:
+        return None
+    axis = 1 if first.shape[1] < first.shape[2] else 2
+    if any(a.ndim != 3 or a.shape[axis] != first.shape[axis] for a in arrays):
+        return None
+    scores = np.logical_and.reduce([_in_unit_by_field(a, axis) for a in arrays])
+    return axis if np.any(scores) and np.count_nonzero(~scores) >= _BOX_FIELDS else None
+
+
+def _in_unit_by_field(array: Array, axis: int) -> Array:
+    others = tuple(other for other in range(array.ndim) if other != axis)
+    fields: Array = np.all((array >= 0) & (array <= 1), axis=others)
+    return fields
 
 
 def _named(name: str, words: Sequence[str]) -> bool:
@@ -79,6 +112,35 @@ def _unit_norm(array: Array) -> bool:
 
 
 @dataclass
+class _Regression:
+    """Sums over the values of a regression, float's ``x`` and the candidate's ``y``."""
+
+    n: int = 0
+    mean: float = 0.0
+    spread: float = 0.0  # sum of (x - mean)²: Welford's recurrence, because a large mean would cancel in a sum of squares
+    power: float = 0.0
+    error: float = 0.0
+
+    def add(self, a: Array, b: Array) -> None:
+        y = b.astype(np.float64).ravel()
+        for index, x in enumerate(a.astype(np.float64).ravel()):
+            self.n += 1
+            before = float(x) - self.mean
+            self.mean += before / self.n
+            self.spread += before * (float(x) - self.mean)
+            self.power += float(x) ** 2
+            self.error += float(x - y[index]) ** 2
+
+    @property
+    def r2(self) -> float:
+        """1 - error / spread, not below 0. What float finds constant has no spread: there the error is held against its power."""
+        if self.error == 0:
+            return 1.0
+        whole = self.spread if self.spread > 1e-12 * self.power else self.power
+        return max(0.0, 1 - self.error / whole) if whole > 0 else 0.0
+
+
+@dataclass
 class Comparison:
     """Sums over pairs of outputs; ``add`` one feed at a time, then read the figures."""
 
@@ -91,6 +153,7 @@ class Comparison:
     equal: dict[str, float] = field(default_factory=dict)
     total: dict[str, float] = field(default_factory=dict)
     _feeds_db: list[float] = field(default_factory=list)
+    _regressions: dict[str, _Regression] = field(default_factory=dict)
 
     def add(self, reference: Outputs, candidate: Outputs) -> None:
         """Takes the outputs of one feed. A shape that differs, or a value that is not finite, counts as disagreement."""
@@ -109,7 +172,10 @@ class Comparison:
                 self.noise += float((x - y) @ (x - y))
                 self.dot += float(x @ y)
                 self.candidate_power += float(y @ y)
-            self._count(name, *_agreeing(a, b, kind))
+            if kind.kind == "r2":
+                self._regressions.setdefault(name, _Regression()).add(a, b)
+            else:
+                self._count(name, *_agreeing(a, b, kind))
         self._feeds_db.append(_decibels(self.signal - signal, math.inf if self.is_broken else self.noise - noise))
 
     def _count(self, name: str, equal: float, total: float) -> None:
@@ -152,7 +218,8 @@ class Comparison:
 
     def agreement(self, *, synthetic: bool = False) -> Agreement | None:
         """The worst output's agreement: a model is as right as its worst output."""
-        values = {name: self.equal[name] / self.total[name] for name in self.total if self.total[name] > 0}
+        values = {name: one.r2 for name, one in self._regressions.items()}
+        values.update({name: self.equal[name] / self.total[name] for name in self.total if self.total[name] > 0})
         if not values:
             return None
         worst = min(values, key=lambda name: values[name])
@@ -186,23 +253,33 @@ def _agreeing(a: Array, b: Array, kind: OutputKind) -> tuple[float, float]:
     """How much agrees, of how much."""
     if a.size == 0:
         return 1, 1
-    if kind.kind == "cosine" and np.array_equal(a, b):
-        return 1, 1  # the quotient below would be a rounding away from it
     if kind.kind == "iou":
         on, also_on = a > 0.5, b > 0.5
         union = float(np.count_nonzero(on | also_on))
         # Where neither sees anything they agree; one cell's worth, so that it does not outweigh what is seen.
         return (float(np.count_nonzero(on & also_on)), union) if union else (1, 1)
+    if kind.kind == "detections":
+        scores = _in_unit_by_field(a, kind.axis)
+        found, also_found = np.compress(scores, a, kind.axis), np.compress(scores, b, kind.axis)
+        seen = np.maximum(found, also_found) >= _NO_OBJECT
+        elsewhere = _cosine(np.compress(~scores, a, kind.axis), np.compress(~scores, b, kind.axis))
+        return min(elsewhere, _cosine(found[seen], also_found[seen])), 1
     if kind.kind == "cosine":
-        x, y = a.astype(np.float64).ravel(), b.astype(np.float64).ravel()
-        norm = float(np.linalg.norm(x) * np.linalg.norm(y))
-        return (float(x @ y) / norm if norm > 0 else float(np.array_equal(x, y))), 1
+        return _cosine(a, b), 1
     if a.dtype.kind in "iub":
         return float(np.count_nonzero(a == b)), a.size
     if a.ndim < 2 or math.prod(a.shape[1:]) == 1:
         return float(np.count_nonzero((a > 0.5) == (b > 0.5))), a.size
     same = a.argmax(kind.axis) == b.argmax(kind.axis)
     return float(np.count_nonzero(same)), same.size
+
+
+def _cosine(a: Array, b: Array) -> float:
+    if np.array_equal(a, b):
+        return 1.0  # the quotient below would be a rounding away from it
+    x, y = a.astype(np.float64).ravel(), b.astype(np.float64).ravel()
+    norm = float(np.linalg.norm(x) * np.linalg.norm(y))
+    return float(x @ y) / norm if norm > 0 else 0.0
 
 
 def prediction_agreement(reference: Sequence[object], candidate: Sequence[object]) -> Agreement:

@@ -440,7 +440,7 @@ class Agreement:
     """How often a candidate says the same as float on held-out data (or on synthetic input, then ``synthetic``)."""
 
     value: float
-    kind: Literal["predictions", "argmax", "iou", "cosine"]
+    kind: Literal["predictions", "argmax", "iou", "cosine", "detections", "r2"]
     n: int
     synthetic: bool = False
 

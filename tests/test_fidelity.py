@@ -17,6 +17,14 @@ def _softmax(x: np.ndarray, axis: int = -1) -> np.ndarray:
     return (e / e.sum(axis, keepdims=True)).astype(np.float32)
 
 
+def _detections(scale: float = 1.0) -> np.ndarray:
+    """1 x 7 x 50: the boxes of fifty places in pixels, and the scores of three classes, of which two places hold something."""
+    made = np.random.default_rng(1)
+    scores = made.uniform(0, 0.02, size=(1, 3, 50))
+    scores[0, 1, 7], scores[0, 2, 30] = 0.8, 0.4
+    return np.concatenate([made.uniform(0, 320, size=(1, 4, 50)), scores * scale], axis=1).astype(np.float32)
+
+
 @pytest.mark.parametrize(
     ("name", "array", "expected"),
     [
@@ -32,6 +40,9 @@ def _softmax(x: np.ndarray, axis: int = -1) -> np.ndarray:
         ("token_logits", RNG.normal(size=(1, 40, 9)).astype(np.float32), OutputKind("argmax", -1)),
         ("seg", RNG.normal(size=(1, 21, 16, 16)).astype(np.float32), OutputKind("argmax", 1)),
         ("boxes", RNG.normal(size=(1, 4)).astype(np.float32), OutputKind("cosine")),
+        ("price", np.float32([[37.5]]), OutputKind("r2")),
+        ("fields_first", _detections(), OutputKind("detections", 1)),
+        ("fields_last", _detections().transpose(0, 2, 1), OutputKind("detections", 2)),
     ],
 )
 def test_how_an_output_is_compared_follows_from_what_float_returns(name: str, array: np.ndarray, expected: OutputKind) -> None:
@@ -90,6 +101,55 @@ def test_a_probability_agrees_by_its_decision() -> None:
     agreement = comparison.agreement()
     assert agreement is not None
     assert agreement.value == 0.5
+
+
+@pytest.mark.parametrize("axis", [1, 2])
+def test_boxes_in_pixels_do_not_hide_that_every_score_is_lost(axis: int) -> None:
+    found, lost = (_detections(scale) if axis == 1 else _detections(scale).transpose(0, 2, 1) for scale in (1.0, 0.0))
+    kinds = output_kinds([{"y": found}])
+    comparison = Comparison(kinds)
+    comparison.add({"y": found}, {"y": lost})
+    agreement = comparison.agreement()
+    assert agreement is not None
+    assert agreement.kind == "detections"
+    assert agreement.value == 0
+    assert comparison.cosine == pytest.approx(1, abs=1e-5)  # which is why the cosine alone will not do
+
+
+def test_scores_that_detect_nothing_may_differ_and_a_moved_box_counts() -> None:
+    found = _detections()
+    comparison = Comparison(output_kinds([{"y": found}]))
+    noisy = found.copy()
+    noisy[:, 4:][found[:, 4:] < 0.05] = 0.01
+    comparison.add({"y": found}, {"y": noisy})
+    assert comparison.agreement().value == pytest.approx(1)  # type: ignore[union-attr]
+    moved = found.copy()
+    moved[:, :4] = found[:, 3::-1]
+    comparison = Comparison(output_kinds([{"y": found}]))
+    comparison.add({"y": found}, {"y": moved})
+    assert comparison.agreement().value < 0.9  # type: ignore[union-attr]
+
+
+def test_a_regression_agrees_by_what_it_explains_of_floats_spread() -> None:
+    values = 300 + np.array([-2.0, -1, 0, 1, 2])
+    noise = np.array([0.1, -0.2, 0.1, 0.3, -0.1])
+    constant, close = Comparison({"y": OutputKind("r2")}), Comparison({"y": OutputKind("r2")})
+    for x, e in zip(values, noise, strict=True):
+        constant.add({"y": np.float32([[x]])}, {"y": np.float32([[300]])})
+        close.add({"y": np.float32([[x]])}, {"y": np.float32([[x + e]])})
+    assert constant.agreement().value == pytest.approx(0, abs=1e-6)  # type: ignore[union-attr]
+    agreement = close.agreement()
+    assert agreement is not None
+    assert (agreement.kind, agreement.n) == ("r2", 5)
+    assert agreement.value == pytest.approx(1 - np.sum(noise**2) / np.sum((values - 300) ** 2), abs=1e-4)
+
+
+def test_a_regression_that_float_finds_constant_is_held_against_its_size() -> None:
+    comparison = Comparison({"y": OutputKind("r2")})
+    comparison.add({"y": np.float32([[10]])}, {"y": np.float32([[11]])})
+    assert comparison.agreement().value == pytest.approx(0.99)  # type: ignore[union-attr]
+    comparison.add({"y": np.float32([[10]])}, {"y": np.float32([[np.nan]])})
+    assert comparison.agreement().value == 0  # type: ignore[union-attr]
 
 
 def test_two_empty_maps_agree_and_weigh_little() -> None:

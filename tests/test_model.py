@@ -99,6 +99,20 @@ def _control_flow(name: str) -> onnx.ModelProto:
                  {"times": np.array(3, np.int64)}, opset=11)  # fmt: skip
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_a_model_in_half_precision_is_told_why_no_integers_are_tried(tmp_path: Path, dtype: type) -> None:
+    kind = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+    proto = model(
+        [node("MatMul", ["x", "w"], ["y"])],
+        [value("x", kind, ["n", 8])],
+        [value("y", kind, ["n", 8])],
+        {"w": np.ones((8, 8), dtype)},
+    )
+    onnx.save(proto, str(tmp_path / "m.onnx"))
+    found = [note for note in load_model(tmp_path / "m.onnx").notes if "export the model in float32" in note]
+    assert len(found) == (dtype is np.float16)
+
+
 def test_input_that_is_also_an_output(tmp_path: Path) -> None:
     entry = value("ids", onnx.TensorProto.INT64, ["n"])
     proto = model([node("Cast", ["ids"], ["y"], to=FLOAT)], [entry], [value("y", FLOAT, ["n"]), entry], opset=11)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -96,6 +97,19 @@ def note_on_bodies(proto: onnx.ModelProto) -> str:
         return ""
     what = f"{inside} of {inside + outside} convolutions, products and recurrent layers"
     return f"{what} lie in branches of If or Loop: they stay in float"
+
+
+def note_on_half_precision(proto: onnx.ModelProto) -> str:
+    """Says that most weights are in a 16-bit format, which quantizers do not start from; empty where they are not."""
+    elements = dict.fromkeys(("float32", "float16", "bfloat16"), 0)
+    names = {onnx.TensorProto.FLOAT: "float32", onnx.TensorProto.FLOAT16: "float16", onnx.TensorProto.BFLOAT16: "bfloat16"}
+    for tensor in proto.graph.initializer:
+        if tensor.data_type in names:
+            elements[names[tensor.data_type]] += math.prod(tensor.dims)
+    most = max(elements, key=lambda name: elements[name])
+    if most == "float32":  # the first, so also where there are no weights
+        return ""
+    return f"most weights are {most}: integers are made of float32 only, so export the model in float32 to have them tried"
 
 
 def node_id(node: onnx.NodeProto) -> str:

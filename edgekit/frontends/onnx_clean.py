@@ -38,6 +38,7 @@ def clean(proto: onnx.ModelProto, digests: Mapping[str, str]) -> list[str]:
         functions,
         lift_constants(proto.graph),
         unlist_initializers(proto.graph),
+        bypass_identities(proto.graph),
         merge_duplicates(proto.graph, digests),
         name_nodes(proto.graph),
         set_ir_version(proto),
@@ -116,6 +117,35 @@ def unlist_initializers(graph: onnx.GraphProto) -> str | None:
     for entry in listed:
         graph.input.remove(entry)
     return f"{_count(len(listed), 'weight')} listed as graph inputs taken off the list" if listed else None
+
+
+def bypass_identities(graph: onnx.GraphProto) -> str | None:
+    """Let what reads a weight through ``Identity`` read the weight itself.
+
+    That is how PyTorch writes a weight that several layers share: to a quantizer all but one of them multiply two activations, and
+    the float weight is stored beside its integers. A vector becomes a copy instead of being shared (see :func:`merge_duplicates`).
+    """
+    stored = {tensor.name: tensor for tensor in graph.initializer}
+    outputs = {output.name for output in graph.output}
+    renamed: dict[str, str] = {}
+    passed = []
+    for index, node in enumerate(graph.node):
+        if node.op_type != "Identity" or node.domain or node.output[0] in outputs:
+            continue
+        source = renamed.get(node.input[0], node.input[0])
+        if source not in stored:
+            continue
+        if len(stored[source].dims) < 2:
+            graph.initializer.add().CopyFrom(stored[source])
+            stored[node.output[0]] = graph.initializer[-1]
+            stored[node.output[0]].name = node.output[0]
+        else:
+            renamed[node.output[0]] = source
+        passed.append(index)
+    for index in reversed(passed):
+        del graph.node[index]
+    _rename_inputs(graph, renamed)
+    return f"{_count(len(passed), 'Identity of a weight', 'Identities of weights')} bypassed" if passed else None
 
 
 def merge_duplicates(graph: onnx.GraphProto, digests: Mapping[str, str]) -> str | None:

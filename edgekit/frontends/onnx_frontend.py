@@ -18,7 +18,7 @@ from ..errors import ModelError
 from ..types import TensorSpec
 from .external_data import check_external_data, load_external_data
 from .fingerprint import fingerprint, tensor_digests
-from .graph import note_on_bodies, opset_of
+from .graph import note_on_bodies, note_on_half_precision, opset_of
 from .onnx_clean import clean
 from .onnx_file import parse
 from .onnx_interface import drop_stale_shapes, forget_shapes, read_inputs, read_outputs, set_shapes
@@ -66,6 +66,7 @@ def read_facts(path: Path, shape: Mapping[str, tuple[int, ...]]) -> OnnxFacts:
     quantized = quantized_by(proto)
     in_bodies = note_on_bodies(proto)
     notes = clean(proto, dict(digests))
+    in_half = note_on_half_precision(proto) if quantized is None else ""
     inputs = read_inputs(proto.graph, shape)
     set_shapes(proto.graph, inputs)
     declared = onnx.GraphProto(output=proto.graph.output, value_info=proto.graph.value_info)
@@ -84,7 +85,7 @@ def read_facts(path: Path, shape: Mapping[str, tuple[int, ...]]) -> OnnxFacts:
         opset=opset,
         size_bytes=path.stat().st_size + sum(external_bytes.values()),
         quantized=quantized,
-        notes=(*notes, *([stale] if stale else []), *wrong, *([in_bodies] if in_bodies else [])),
+        notes=tuple(note for note in (*notes, stale, *wrong, in_bodies, in_half) if note),
     )
 
 

@@ -76,8 +76,7 @@ def convert(model: Model, data: BuildData | None = None) -> Converted:
 
     Raises:
         ModelError: it cannot be converted (names operator and reason), or the conversion does not say what the model says: names
-            the first tensor that differs.
-        DataError: the samples have several shapes.
+            the first tensor that differs; or the samples have several shapes.
         DependencyError: the toolchain cannot be had.
     """
     from edgekit.cache import get_or_build

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgekit.errors import DataError, ModelError
+from edgekit.errors import ModelError
 from edgekit.types import Array, Feed, TensorSpec
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ def fixed_feeds(inputs: Iterable[TensorSpec], feeds: Iterable[Feed] | None, *, n
     """Up to ``n`` feeds, all of one shape: samples where there are any, otherwise made up.
 
     Raises:
-        ModelError: a size other than the batch is free, and there are no samples to take it from.
-        DataError: the samples have several shapes.
+        ModelError: a size other than the batch is free, and there are no samples to take it from, or they have several. It is not
+            the data's fault: another target may take them all.
     """
     from edgekit.synthetic import synthetic_feeds
 
@@ -65,7 +65,7 @@ def fixed_feeds(inputs: Iterable[TensorSpec], feeds: Iterable[Feed] | None, *, n
         first = {name: array.shape for name, array in taken[0].items()} if taken else shapes
         if shapes != first:
             name = next(name for name in shapes if shapes[name] != first[name])
-            raise DataError(
+            raise ModelError(
                 "a .tflite file needs a fixed shape, and the samples have several",
                 why=f"of input {name!r}, {list(first[name])} and {list(shapes[name])}",
                 hint="give the size with --shape, and samples of that size",

@@ -67,6 +67,37 @@ def test_constants_of_a_branch_stay_in_the_branch(tmp_path: Path) -> None:
     assert_same_answers(proto, cleaned)
 
 
+def test_weights_that_layers_share_through_identities(tmp_path: Path) -> None:
+    """As torch.onnx writes a module that is called several times."""
+    random = np.random.default_rng(0)
+    proto = model(
+        [
+            node("Identity", ["w"], ["w2"]),
+            node("Identity", ["w2"], ["w3"]),
+            node("Identity", ["b"], ["b2"]),
+            node("Gemm", ["x", "w", "b"], ["h"]),
+            node("Gemm", ["h", "w2", "b2"], ["i"]),
+            node("MatMul", ["i", "w3"], ["j"]),
+            node("Identity", ["j"], ["y"]),
+            node("Identity", ["b2"], ["bias"]),
+        ],
+        [value("x", FLOAT, ["n", 4])],
+        [value("y", FLOAT, ["n", 4]), value("bias", FLOAT, [4])],
+        {"w": random.normal(size=(4, 4)).astype(np.float32), "b": random.normal(size=4).astype(np.float32)},
+    )
+    found, cleaned = _clean(proto, tmp_path)
+    assert found.notes[0] == "3 Identities of weights bypassed"
+    assert [(n.op_type, list(n.input)) for n in cleaned.graph.node] == [
+        ("Gemm", ["x", "w", "b"]),
+        ("Gemm", ["h", "w", "b2"]),
+        ("MatMul", ["i", "w"]),
+        ("Identity", ["j"]),
+        ("Identity", ["b2"]),  # an output keeps its name
+    ]
+    assert _names(cleaned) == ["w", "b", "b2"]
+    assert_same_answers(proto, cleaned)
+
+
 @pytest.mark.parametrize("ir", [3, 8])
 def test_weights_listed_as_inputs(tmp_path: Path, ir: int) -> None:
     proto = linear(opset=9, ir=ir)

@@ -18,7 +18,7 @@ from onnx import TensorProto, helper
 from support.requirements import missing
 
 from edgekit.demo import demo_models
-from edgekit.errors import DataError, MissingExtraError, ModelError
+from edgekit.errors import MissingExtraError, ModelError
 from edgekit.frontends.onnx_frontend import read_raised
 from edgekit.model import Model, load_model
 from edgekit.types import BuildData, TensorSpec
@@ -172,7 +172,7 @@ def test_free_sizes_come_from_samples_and_from_nowhere_else() -> None:
         return ({"x": np.zeros((1, 3, size), np.float32), "k": np.zeros(1, np.int64)} for size in sizes)
 
     assert [feed["x"].shape for feed in fixed_feeds(inputs, samples(7, 7, 7), n=2)] == [(1, 3, 7)] * 2
-    with pytest.raises(DataError, match=r"'x', \[1, 3, 7\] and \[1, 3, 8\]"):
+    with pytest.raises(ModelError, match=r"'x', \[1, 3, 7\] and \[1, 3, 8\]"):
         fixed_feeds(inputs, samples(7, 7, 7, 8), n=2)
     assert fixed_feeds((TensorSpec("x", "float32", ("n", 3)),), None, n=1)[0]["x"].shape == (1, 3), "a free batch is 1"
 
