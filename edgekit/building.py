@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .model import Model
     from .plan import Planned
 
-CANDIDATE_FORMAT = 1
+CANDIDATE_FORMAT = 2
 TOOLS = ("edgekit-sdk", "onnx", "onnxruntime", "numpy")
 
 
