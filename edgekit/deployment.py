@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from . import metering, search, sustaining, toolchain
 from .attesting import attest
 from .baseline import BASELINE_KEY, compare_with_baseline, view_baseline
+from .blindness import blindness_remark
 from .budget import Budget
 from .building import Built, build
 from .connections import sessions_of
@@ -149,6 +150,7 @@ def execute(run: Run, started: float, progress: Progress) -> Outcome:
             *(timing_remark(run.device.name, run.facts) if measurements else ()),
             *loops_remark({key: found.loop for key, found in measurements.items()}),
             *timed.warnings,
+            *blindness_remark(tried.view),
             *choice_warnings(choice),
             *hot_warnings(sustained),
             *metered.warnings,

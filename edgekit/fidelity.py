@@ -254,7 +254,7 @@ def _agreeing(a: Array, b: Array, kind: OutputKind) -> tuple[float, float]:
     if a.size == 0:
         return 1, 1
     if kind.kind == "iou":
-        on, also_on = a > 0.5, b > 0.5
+        on, also_on = decisions(a, kind), decisions(b, kind)
         union = float(np.count_nonzero(on | also_on))
         # Where neither sees anything they agree; one cell's worth, so that it does not outweigh what is seen.
         return (float(np.count_nonzero(on & also_on)), union) if union else (1, 1)
@@ -266,12 +266,18 @@ def _agreeing(a: Array, b: Array, kind: OutputKind) -> tuple[float, float]:
         return min(elsewhere, _cosine(found[seen], also_found[seen])), 1
     if kind.kind == "cosine":
         return _cosine(a, b), 1
-    if a.dtype.kind in "iub":
-        return float(np.count_nonzero(a == b)), a.size
-    if a.ndim < 2 or math.prod(a.shape[1:]) == 1:
-        return float(np.count_nonzero((a > 0.5) == (b > 0.5))), a.size
-    same = a.argmax(kind.axis) == b.argmax(kind.axis)
+    same = decisions(a, kind) == decisions(b, kind)
     return float(np.count_nonzero(same)), same.size
+
+
+def decisions(array: Array, kind: OutputKind) -> Array:
+    """What an output of kind ``argmax`` or ``iou`` decides: classes, or which side of 0.5."""
+    if array.dtype.kind in "iub":
+        return array
+    if kind.kind == "iou" or array.ndim < 2 or math.prod(array.shape[1:]) == 1:
+        return array > 0.5
+    classes: Array = array.argmax(kind.axis)
+    return classes
 
 
 def _cosine(a: Array, b: Array) -> float:
