@@ -115,6 +115,7 @@ def execute(run: Run, started: float, progress: Progress) -> Outcome:
     with work_folder() as scratch, sessions_of(run, runners, scratch, budget, progress) as session:
         setting = _setting(run, session, scratch, progress)
         tried = _try_all(run, setting, reference, built, budget)
+        blind = blindness_remark(tried.view)  # float's outputs go with the scratch folder
         candidates = tried.compared.built
         baseline_view = view_baseline(setting, baseline) if baseline else None
         timed = _time_all(run, setting, tried, {BASELINE_KEY: baseline} if baseline else {}, feed, budget)
@@ -150,7 +151,7 @@ def execute(run: Run, started: float, progress: Progress) -> Outcome:
             *(timing_remark(run.device.name, run.facts) if measurements else ()),
             *loops_remark({key: found.loop for key, found in measurements.items()}),
             *timed.warnings,
-            *blindness_remark(tried.view),
+            *blind,
             *choice_warnings(choice),
             *hot_warnings(sustained),
             *metered.warnings,
