@@ -40,6 +40,6 @@ def test_classes_maps_and_what_is_no_decision() -> None:
 def test_a_deploy_says_so() -> None:
     model = Path(__file__).parent / "assets" / "digits" / "digits.onnx"
     one = np.zeros((1, 1, 28, 28), np.float32)
-    feeds = [{"image": one + 0.001 * index} for index in range(48)]
+    feeds = [{"image": one + 1e-5 * index} for index in range(48)]
     report = deploy(model, target="onnx", calib=feeds, measure=False, precision="int8")
     assert any("float decides the same for every held-out sample" in warning for warning in report.warnings), report.warnings
