@@ -1,4 +1,5 @@
-"""Better variants of a candidate, found one change at a time: a change is kept only if the error on held-out data falls.
+"""Better variants of a candidate, found one change at a time: a change is kept only if the error on held-out data falls, and by more
+than chance.
 
 Which changes are worth trying is the target's knowledge (:class:`edgekit.targets.Refining`); that they helped is shown here, on
 data that the build has not seen.
@@ -6,6 +7,8 @@ data that the build has not seen.
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from .types import BuildData, Candidate, NodeId
 
 KEPT_ABOVE_DB = 0.1  # a smaller rise of the SQNR is a tie, and the simpler build stays
+SURE = 2.0  # standard errors by which feeds must rise on average: held-out feeds are few, and others must rise as well
 
 
 @dataclass(frozen=True)
@@ -86,13 +90,25 @@ def _better(workshop: Workshop, compared: Compared, best: Built, candidate: Cand
     made = _made(workshop, compared, plan_one(best.planned, workshop.model, candidate))
     if made is None:
         return best
-    before_db, after_db = (compared.comparisons[item.id].closeness_db for item in (best, made))
-    if after_db > before_db + KEPT_ABOVE_DB:
+    before, after = (compared.comparisons[item.id] for item in (best, made))
+    before_db, after_db = before.closeness_db, after.closeness_db
+    if after_db > before_db + KEPT_ABOVE_DB and is_no_chance(before.feeds_db, after.feeds_db):
         if best.planned.candidate.build_options:  # a step on the way, not what the target offered
             _drop(workshop, compared, best, f"{made.id} is closer to float: {after_db:.1f} dB against {before_db:.1f} dB")
         return made
     _drop(workshop, compared, made, f"no better than {best.id} on held-out data: SQNR {after_db:.1f} dB against {before_db:.1f} dB")
     return best
+
+
+def is_no_chance(before_db: Sequence[float], after_db: Sequence[float]) -> bool:
+    """Whether feeds rise, on average, by clearly more than the rises of single feeds scatter: a paired t-test, so to speak.
+
+    A single feed has nothing to tell chance by.
+    """
+    rises = [after - before for before, after in zip(before_db, after_db, strict=True)]
+    if len(rises) < 2:
+        return True
+    return statistics.mean(rises) > SURE * statistics.stdev(rises) / math.sqrt(len(rises))
 
 
 def _drop(workshop: Workshop, compared: Compared, item: Built, reason: str) -> None:

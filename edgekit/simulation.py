@@ -108,6 +108,7 @@ class Simulation:
         return {
             "model": self._model.fingerprint,
             "placement": to_json(self._sparable.placement),
+            "rewrites": list(self._sparable.rewrites),
             "items": [to_json(item) for item in self._sparable.items],
             "ranges": {name: [span.low, span.high] for name, span in self._chosen_ranges.items()},
             "kinds": {name: [kind.kind, kind.axis] for name, kind in self._kinds.items()},
@@ -128,9 +129,9 @@ class Simulation:
         return comparison
 
     def _graph(self) -> Any:
-        from .frontends import onnx_frontend
+        from .quantize.passes import rewritten
 
-        return onnx_frontend.read_raised(self._model)
+        return rewritten(self._model, self._sparable.rewrites)
 
     def _ranges(self, method: RangeMethod) -> Mapping[str, Range]:
         from .quantize.emitter import shared_ranges
@@ -140,7 +141,7 @@ class Simulation:
         placement = self._sparable.placement
         if self._data is None or not self._sparable.calibrated:
             return {}
-        statistics = statistics_for(self._model, self._data, self._sparable.calibrated)
+        statistics = statistics_for(self._model, self._data, self._sparable.calibrated, rewrites=self._sparable.rewrites)
         ranges = {
             name: activation_range(found, method, dtype=placement.activation_type, symmetric=placement.activation_symmetric)
             for name, found in statistics.tensors.items()
