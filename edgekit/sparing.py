@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 ERRORS_SHARE, ERRORS_AT_MOST_S = 0.3, 45.0  # of the time that is left for choosing; and at most
 LEVELS_DB = (3.0, 6.0, 9.0, 12.0, 15.0)  # above the candidate as it is, where that is too far from float
 MORE_LEVELS_DB = (3.0, 6.0)  # where it is not: the evaluation data may be harder than what was held out
+# Where no times are known, the closeness itself is what can be chosen. Agreement may lie: a text is wrong when one step of many is.
+UNTIMED_DB = (15.0, 20.0, 25.0, 30.0)
 MOST_SETS = 6
 WORTH_A_SET_DB, WORTH_A_SET = 1.0, 1.02  # a set is another one when it is so much closer, or so much faster
 SHOWN_OPERATORS = 10
@@ -210,7 +212,10 @@ def _search(workshop: Workshop, compared: Compared, allowance: Allowance, trail:
     _record_errors(workshop, trail, group, errors)
     ranking = rank(errors, gains)
     is_base = all(each.method == simulation.method for each in group)
-    for spared in _sets(workshop, trail, base, simulation, ranking, gains, is_base=is_base):
+    sets = _sets(workshop, trail, base, simulation, ranking, gains, is_base=is_base)
+    if not gains.is_measured:
+        sets.reverse()  # the closest first: when time runs out, something should hold
+    for spared in sets:
         for each in group:
             if allowance.is_over:
                 trail.add(each.item.id, f"ended: {allowance.text}")
@@ -255,9 +260,9 @@ def _sets(
     """
     gate = workshop.setting.gates.agreement_needed(labels=workshop.setting.evaluation is not None)
     as_it_is = simulation.of(ranking)
-    levels_db = MORE_LEVELS_DB if _agreement(as_it_is) >= gate else LEVELS_DB
+    levels_db = _levels_db(as_it_is.closeness_db, is_right=_agreement(as_it_is) >= gate, is_timed=gains.is_measured)
     wanted: list[Callable[[Comparison], bool]] = [lambda found: _agreement(found) >= gate]
-    wanted += [partial(_reaches, as_it_is.closeness_db + above_db) for above_db in levels_db]
+    wanted += [partial(_reaches, level_db) for level_db in levels_db]
     lengths = {0, sum(1 for node in ranking if gains.by_node[node] <= 0)}
     lengths |= {length for holds in wanted if (length := _shortest(simulation, ranking, holds)) is not None}
     chosen: list[Sequence[NodeId]] = []
@@ -282,6 +287,14 @@ def _sets(
             **_closeness(comparison),
         )
     return chosen
+
+
+def _levels_db(as_it_is_db: float, *, is_right: bool, is_timed: bool) -> list[float]:
+    """How close to float sets should come: they are looked for, and the shortest of each is built."""
+    if is_timed:
+        return [as_it_is_db + above_db for above_db in (MORE_LEVELS_DB if is_right else LEVELS_DB)]
+    closer_db = as_it_is_db + MORE_LEVELS_DB[0]
+    return [closer_db, *(level_db for level_db in UNTIMED_DB if level_db >= closer_db + WORTH_A_SET_DB)]
 
 
 def _reaches(closeness_db: float, found: Comparison) -> bool:
