@@ -65,9 +65,7 @@ def judge_all(
         elif isinstance(results.get(key), RunFailure):
             rows[key] = with_evidence(row_of(item, stage="built", reason="not evaluated: it failed before"), comparison, view)
         elif setting.evaluation is not None and (
-            why := _not_evaluated(
-                _rivals(rows, item, results), finalists, rank, budget, _closer_refused(compared, rows, key)
-            )
+            why := _not_evaluated(_rivals(rows, item, results), finalists, rank, budget, _closer_refused(compared, rows, key))
         ):
             rows[key] = _unscored(setting, view, item, comparison, rank, why)
         else:
@@ -134,12 +132,13 @@ def _rank(
 
 def _taking_turns(compared: Compared, ranks: Mapping[str, tuple[float, ...]]) -> dict[str, tuple[float, ...]]:
     """Of those that can win, the first of each precision, then the second of each."""
-    turns: Counter[str] = Counter()
+    turns: Counter[tuple[str, str]] = Counter()
     found = dict(ranks)
     for key in sorted(ranks, key=ranks.__getitem__):
         category, *closest_first = ranks[key]
         if category == CAN_WIN:
-            precision = f"{compared.built[key].planned.target.name}/{compared.built[key].planned.candidate.scheme.slug}"
+            candidate = compared.built[key].planned.candidate
+            precision = (candidate.target, candidate.scheme.slug)
             found[key] = (category, turns[precision], *closest_first)
             turns[precision] += 1
     return found
@@ -149,8 +148,8 @@ def _rivals(
     rows: Mapping[str, CandidateReport], item: Built, results: Mapping[str, Measurement | RunFailure]
 ) -> dict[str, CandidateReport]:
     """The rows that ``item`` is one more choice beside: where nothing was measured, those of its own precision."""
-    slug = item.planned.candidate.scheme.slug
-    return {key: row for key, row in rows.items() if results or row.scheme == slug}
+    wanted = item.planned.candidate
+    return {key: row for key, row in rows.items() if results or (row.target, row.scheme) == (wanted.target, wanted.scheme.slug)}
 
 
 def _not_evaluated(rows: Mapping[str, CandidateReport], finalists: int, rank: float, budget: Budget, closer_refused: str) -> str:

@@ -1,5 +1,4 @@
-"""Better variants of a candidate, found one change at a time: a change is kept only if the error on held-out data falls, and by more
-than chance.
+"""Better variants of a candidate, found one change at a time: one is kept only if held-out data come closer, by more than chance.
 
 Which changes are worth trying is the target's knowledge (:class:`edgekit.targets.Refining`); that they helped is shown here, on
 data that the build has not seen.

@@ -13,22 +13,22 @@ same operators share a search where no times tell them apart. On held-out data:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from .building import Built
 from .errors import DeviceRunError, ModelError
-from .fidelity import Comparison
 from .judging import open_worker
 from .quantize.damage import Contribution
 from .refinement import Workshop, build_and_compare, is_close
 from .schemes import Int8Static
 from .search import SPARING, SPARING_S, Allowance, Budget, Compared, timed_feed
 from .simulation import Simulation
+from .sparing_sets import Gains, Trail, closeness_of, rank, sets_worth_building
 from .targets import Sparing
-from .types import JSON, NodeId, RunFailure
+from .types import NodeId, RunFailure
 from .verdict import FASTER, is_full_precision
 
 if TYPE_CHECKING:
@@ -36,52 +36,8 @@ if TYPE_CHECKING:
     from .types import Candidate
 
 ERRORS_SHARE, ERRORS_AT_MOST_S = 0.3, 45.0  # of the time that is left for choosing; and at most
-LEVELS_DB = (3.0, 6.0, 9.0, 12.0, 15.0)  # above the candidate as it is, where that is too far from float
-MORE_LEVELS_DB = (3.0, 6.0)  # where it is not: the evaluation data may be harder than what was held out
-# Where no times are known, the closeness itself is what can be chosen. Agreement may lie: a text is wrong when one step of many is.
-UNTIMED_DB = (15.0, 20.0, 25.0, 30.0)
-MOST_SETS = 6
-WORTH_A_SET_DB, WORTH_A_SET = 1.0, 1.02  # a set is another one when it is so much closer, or so much faster
 SHOWN_OPERATORS = 10
 PROFILED_RUNS = 20
-
-
-@dataclass
-class Trail:
-    """What the search tried, in order: rows of plain JSON."""
-
-    steps: list[dict[str, JSON]] = field(default_factory=list)
-
-    def add(self, candidate: str, what: str, **facts: JSON) -> None:
-        self.steps.append({"step": len(self.steps) + 1, "candidate": candidate, "what": what, **facts})
-
-    def add_method(self, candidate: str, method: RangeMethod, closeness_db: float) -> None:
-        self.add(candidate, f"simulated, ranges by {method}", sqnr_db=_finite(closeness_db))
-
-
-@dataclass(frozen=True)
-class Gains:
-    """Seconds an inference that each operator saves by being quantized, and what the whole model takes in float.
-
-    ``is_measured``: False where no times are known; then each operator counts 1, which ranks them and is no time.
-    """
-
-    by_node: Mapping[NodeId, float]
-    float_s: float
-    is_measured: bool = True
-
-    def seconds(self, quantized: Iterable[NodeId]) -> float:
-        """The estimated time of an inference; a quantized operator may take longer than its float form."""
-        return max(self.float_s - sum(self.by_node[node] for node in quantized), 1e-3 * self.float_s)
-
-    def speedup(self, quantized: Iterable[NodeId]) -> float:
-        """The estimated speed-up over float."""
-        return self.float_s / self.seconds(quantized)
-
-    @property
-    def least_s(self) -> float:
-        """The estimated time with everything quantized that gains by it."""
-        return self.seconds(node for node, gain in self.by_node.items() if gain > 0)
 
 
 @dataclass(frozen=True)
@@ -143,9 +99,7 @@ def spare_all(workshop: Workshop, compared: Compared, budget: Budget) -> Trail:
     return trail
 
 
-def _base(
-    workshop: Workshop, trail: Trail, item: Built, found: Sparable, floats_s: Mapping[int, Mapping[NodeId, float]]
-) -> Base:
+def _base(workshop: Workshop, trail: Trail, item: Built, found: Sparable, floats_s: Mapping[int, Mapping[NodeId, float]]) -> Base:
     nodes = [each.node for each in found.items]
     return Base(item, found, _gains(workshop, trail, item, floats_s.get(id(item.planned.target), {}), nodes))
 
@@ -212,7 +166,7 @@ def _search(workshop: Workshop, compared: Compared, allowance: Allowance, trail:
     _record_errors(workshop, trail, group, errors)
     ranking = rank(errors, gains)
     is_base = all(each.method == simulation.method for each in group)
-    sets = _sets(workshop, trail, base, simulation, ranking, gains, is_base=is_base)
+    sets = sets_worth_building(workshop, trail, base, simulation, ranking, gains, is_base=is_base)
     if not gains.is_measured:
         sets.reverse()  # the closest first: when time runs out, something should hold
     for spared in sets:
@@ -223,7 +177,7 @@ def _search(workshop: Workshop, compared: Compared, allowance: Allowance, trail:
             made = build_and_compare(workshop, compared, each.item.planned, each.variant(spared, simulation.method))
             if made is not None:
                 kept = f"built with {len(spared)} of {len(ranking)} operators in float"
-                trail.add(made.id, kept, **_closeness(compared.comparisons[made.id]))
+                trail.add(made.id, kept, **closeness_of(compared.comparisons[made.id]))
 
 
 def _record_errors(workshop: Workshop, trail: Trail, group: Sequence[Base], errors: Sequence[Contribution]) -> None:
@@ -231,86 +185,6 @@ def _record_errors(workshop: Workshop, trail: Trail, group: Sequence[Base], erro
     shares = {item.node: item.error / total for item in errors[:SHOWN_OPERATORS]} if 0 < total < math.inf else {}
     trail.add(group[0].item.id, "error of each operator", operators=len(errors), largest_shares=shares)
     workshop.damage.update((base.item.id, shares) for base in group)
-
-
-def rank(errors: Sequence[Contribution], gains: Gains) -> list[NodeId]:
-    """What is spared first comes first: what gains nothing, then by error for a second gained."""
-
-    def damage(item: Contribution) -> float:
-        gain = gains.by_node[item.node]
-        return math.inf if gain <= 0 else item.error / gain
-
-    return [item.node for item in sorted(errors, key=lambda item: (-damage(item), -item.error, item.node))]
-
-
-def _sets(
-    workshop: Workshop,
-    trail: Trail,
-    base: Built,
-    simulation: Simulation,
-    ranking: Sequence[NodeId],
-    gains: Gains,
-    *,
-    is_base: bool,
-) -> list[Sequence[NodeId]]:
-    """Prefixes of the ranking worth building, fastest first: each is the shortest that reaches some closeness to float.
-
-    Args:
-        is_base: whether the candidate as it is has the simulation's range method; sparing nothing is then nothing new.
-    """
-    gate = workshop.setting.gates.agreement_needed(labels=workshop.setting.evaluation is not None)
-    as_it_is = simulation.of(ranking)
-    levels_db = _levels_db(as_it_is.closeness_db, is_right=_agreement(as_it_is) >= gate, is_timed=gains.is_measured)
-    wanted: list[Callable[[Comparison], bool]] = [lambda found: _agreement(found) >= gate]
-    wanted += [partial(_reaches, level_db) for level_db in levels_db]
-    lengths = {0, sum(1 for node in ranking if gains.by_node[node] <= 0)}
-    lengths |= {length for holds in wanted if (length := _shortest(simulation, ranking, holds)) is not None}
-    chosen: list[Sequence[NodeId]] = []
-    last_db, last_s = -math.inf, math.inf
-    for length in sorted(lengths - {0} if is_base else lengths):
-        comparison, seconds = simulation.of(ranking[length:]), gains.seconds(ranking[length:])
-        outcome = "is built"
-        if gains.float_s < FASTER * seconds:
-            outcome = "not built: hardly faster than float"
-        elif comparison.closeness_db < last_db + WORTH_A_SET_DB and seconds > last_s / WORTH_A_SET:
-            outcome = "not built: hardly different from the one before"
-        elif len(chosen) >= MOST_SETS:
-            outcome = f"not built: {MOST_SETS} faster ones are"
-        else:
-            chosen.append(ranking[:length])
-            last_db, last_s = comparison.closeness_db, seconds
-        trail.add(
-            base.id,
-            f"simulated with {length} of {len(ranking)} operators in float",
-            estimated_speedup_vs_float=gains.float_s / seconds if gains.is_measured else None,
-            outcome=outcome,
-            **_closeness(comparison),
-        )
-    return chosen
-
-
-def _levels_db(as_it_is_db: float, *, is_right: bool, is_timed: bool) -> list[float]:
-    """How close to float sets should come: they are looked for, and the shortest of each is built."""
-    if is_timed:
-        return [as_it_is_db + above_db for above_db in (MORE_LEVELS_DB if is_right else LEVELS_DB)]
-    closer_db = as_it_is_db + MORE_LEVELS_DB[0]
-    return [closer_db, *(level_db for level_db in UNTIMED_DB if level_db >= closer_db + WORTH_A_SET_DB)]
-
-
-def _reaches(closeness_db: float, found: Comparison) -> bool:
-    return found.closeness_db >= closeness_db
-
-
-def _shortest(simulation: Simulation, ranking: Sequence[NodeId], holds: Callable[[Comparison], bool]) -> int | None:
-    """The length of the shortest prefix that holds, by bisection; None where only sparing everything would."""
-    low, high = 0, len(ranking)
-    while low < high:
-        middle = (low + high) // 2
-        if holds(simulation.of(ranking[middle:])):
-            high = middle
-        else:
-            low = middle + 1
-    return low if low < len(ranking) else None
 
 
 def _gains(workshop: Workshop, trail: Trail, base: Built, float_s: Mapping[NodeId, float], nodes: Sequence[NodeId]) -> Gains:
@@ -352,16 +226,3 @@ def _operator_seconds(workshop: Workshop, item: Built) -> dict[NodeId, float]:
     finally:
         session.close_worker(key)
     return target.operator_seconds(workshop.model, item.folder, item.artifact, layers) if layers else {}
-
-
-def _closeness(comparison: Comparison) -> dict[str, JSON]:
-    return {"sqnr_db": _finite(comparison.closeness_db), "agreement": _agreement(comparison)}
-
-
-def _agreement(comparison: Comparison) -> float:
-    found = comparison.agreement()
-    return found.value if found is not None else 0.0
-
-
-def _finite(value_db: float) -> float | None:
-    return value_db if math.isfinite(value_db) else None

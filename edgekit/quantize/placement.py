@@ -189,7 +189,9 @@ class _Planner:
         return None, None
 
     def rounds_output(self, node: onnx.NodeProto, end: str, inputs: dict[NodeId, tuple[str, ...]]) -> bool:
-        if not self.placement.quantize_outputs or (node.op_type == "Add" and self.placement.residual_add in ("shortcut", "by maker")):
+        if not self.placement.quantize_outputs or (
+            node.op_type == "Add" and self.placement.residual_add in ("shortcut", "by maker")
+        ):
             return False
         if node.op_type not in self.placement.float_outputs:
             return True

@@ -32,7 +32,7 @@ _FEEDS_FOR_BIAS = 64  # means settle long before ranges do
 class Made:
     """A model under construction, and what was done to it: nodes by type.
 
-    ``narrow``: {NodeId: why it stayed in float}; ``spared``: what would be int8 and was to stay in float: with int8+fp16 in float16.
+    ``narrow``: {NodeId: why it stayed in float}; ``spared``: what would be int8 and was to stay float: float16 with int8+fp16.
     """
 
     proto: onnx.ModelProto
