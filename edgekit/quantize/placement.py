@@ -117,7 +117,8 @@ class _Planner:
 
     def additions(self, chosen: dict[NodeId, onnx.NodeProto]) -> dict[NodeId, tuple[str, ...]]:
         """The residual additions that are quantized, and which of their inputs."""
-        policy, found = self.placement.residual_add, {}
+        policy = self.placement.residual_add
+        found: dict[NodeId, tuple[str, ...]] = {}
         if policy == "float":
             return found
         by_maker = policy == "by maker"
