@@ -17,7 +17,7 @@ from support.quantized_graphs import sqnr_db
 from edgekit.fidelity import OutputKind
 from edgekit.frontends.graph import node_id
 from edgekit.profiles import get_profile
-from edgekit.schemes import Float16, Float32, Int8Static, Vendor
+from edgekit.schemes import Float16, Float32, Int8Static, Scalar, Vendor
 from edgekit.simulation import Simulation
 from edgekit.testing.harness import ListFeeds, Workbench
 from edgekit.testing.models import CASES
@@ -25,7 +25,7 @@ from edgekit.types import BuildData, Candidate, Site
 
 CASE = CASES["conv"]
 INT8, MIXED = Candidate("tensorrt", Int8Static()), Candidate("tensorrt", Vendor("int8+fp16"))
-EQUALIZED = {"passes": "batch-norm,equalize"}
+EQUALIZED: dict[str, Scalar] = {"passes": "batch-norm,equalize"}
 
 
 @pytest.fixture
@@ -42,8 +42,9 @@ def test_int8_and_int8_with_float16_spare_the_same_operators(bench: Workbench) -
     assert int8.items
     assert mixed.items == int8.items
     assert (int8.method_option, mixed.method_option) == ("", "range_method")
-    other = replace(MIXED, build_options={"range_method": "mse"})
-    assert TARGET.sparable(model, other, bench.site).range_method == "mse"
+    other = TARGET.sparable(model, replace(MIXED, build_options={"range_method": "mse"}), bench.site)
+    assert other is not None
+    assert other.range_method == "mse"
     for scheme in (Float32(), Float16()):
         assert TARGET.sparable(model, Candidate("tensorrt", scheme), bench.site) is None
 
