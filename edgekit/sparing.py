@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from .types import Candidate
 
 ERRORS_SHARE, ERRORS_AT_MOST_S = 0.3, 45.0  # of the time that is left for choosing; and at most
+UNTIMED_ERRORS_S = 120.0  # at most, where nothing is measured afterwards: one error that is not told from its neighbours' spoils a set
 SHOWN_OPERATORS = 10
 PROFILED_RUNS = 20
 
@@ -160,7 +161,7 @@ def _search(workshop: Workshop, compared: Compared, allowance: Allowance, trail:
     )
     progress = workshop.setting.progress
     errors = simulation.errors(
-        max(0.0, min(ERRORS_AT_MOST_S, ERRORS_SHARE * allowance.remaining_s())),
+        max(0.0, min(ERRORS_AT_MOST_S if gains.is_measured else UNTIMED_ERRORS_S, ERRORS_SHARE * allowance.remaining_s())),
         lambda done, left: progress.advance(done, done + left, f"{base.id}: errors of operators"),
     )
     _record_errors(workshop, trail, group, errors)
