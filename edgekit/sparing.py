@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from .types import Candidate
 
 ERRORS_SHARE, ERRORS_AT_MOST_S = 0.3, 45.0  # of the time that is left for choosing; and at most
-UNTIMED_ERRORS_S = 120.0  # at most, where nothing is measured afterwards: one error that is not told from its neighbours' spoils a set
+UNTIMED_ERRORS_S = 120.0  # at most, where nothing is measured afterwards: an error that is only guessed may spoil every set
 SHOWN_OPERATORS = 10
 PROFILED_RUNS = 20
 
