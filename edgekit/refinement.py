@@ -91,11 +91,14 @@ def _better(workshop: Workshop, compared: Compared, best: Built, candidate: Cand
         return best
     before, after = (compared.comparisons[item.id] for item in (best, made))
     before_db, after_db = before.closeness_db, after.closeness_db
-    if after_db > before_db + KEPT_ABOVE_DB and is_no_chance(before.feeds_db, after.feeds_db):
+    rises = after_db > before_db + KEPT_ABOVE_DB
+    if rises and is_no_chance(before.feeds_db, after.feeds_db):
         if best.planned.candidate.build_options:  # a step on the way, not what the target offered
             _drop(workshop, compared, best, f"{made.id} is closer to float: {after_db:.1f} dB against {before_db:.1f} dB")
         return made
-    _drop(workshop, compared, made, f"no better than {best.id} on held-out data: SQNR {after_db:.1f} dB against {before_db:.1f} dB")
+    beyond = ", beyond what may be chance" if rises else ""
+    why = f"no better than {best.id} on held-out data{beyond}: SQNR {after_db:.1f} dB against {before_db:.1f} dB"
+    _drop(workshop, compared, made, why)
     return best
 
 

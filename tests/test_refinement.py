@@ -150,4 +150,6 @@ def test_a_rise_that_scatters_more_than_it_rises_is_chance() -> None:
 
 def test_a_change_that_helps_by_chance_is_left_out(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(refinement, "is_no_chance", lambda before_db, after_db: False)
-    assert options_of(run(session, {"a": 1})) == [{}]
+    compared = run(session, {"a": 1})
+    assert options_of(compared) == [{}]
+    assert "beyond what may be chance: SQNR 20.0 dB against 10.0 dB" in next(iter(compared.refused.values())).reason
