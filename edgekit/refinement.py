@@ -6,13 +6,12 @@ data that the build has not seen.
 
 from __future__ import annotations
 
-import math
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from .building import Built, build
+from .chance import is_no_chance
 from .errors import DataError, EdgekitError, OutputError
 from .plan import Planned, plan_one
 from .schemes import Scalar
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from .types import BuildData, Candidate, NodeId
 
 KEPT_ABOVE_DB = 0.1  # a smaller rise of the SQNR is a tie, and the simpler build stays
-SURE = 2.0  # standard errors by which feeds must rise on average: held-out feeds are few, and others must rise as well
 
 
 @dataclass(frozen=True)
@@ -100,17 +98,6 @@ def _better(workshop: Workshop, compared: Compared, best: Built, candidate: Cand
     why = f"no better than {best.id} on held-out data{beyond}: SQNR {after_db:.1f} dB against {before_db:.1f} dB"
     _drop(workshop, compared, made, why)
     return best
-
-
-def is_no_chance(before_db: Sequence[float], after_db: Sequence[float]) -> bool:
-    """Whether feeds rise, on average, by clearly more than the rises of single feeds scatter: a paired t-test, so to speak.
-
-    A single feed has nothing to tell chance by.
-    """
-    rises = [after - before for before, after in zip(before_db, after_db, strict=True)]
-    if len(rises) < 2:
-        return True
-    return statistics.mean(rises) > SURE * statistics.stdev(rises) / math.sqrt(len(rises))
 
 
 def _drop(workshop: Workshop, compared: Compared, item: Built, reason: str) -> None:

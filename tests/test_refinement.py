@@ -10,9 +10,10 @@ from support.searching import Session, built, comparison, setting
 
 from edgekit import refinement
 from edgekit.building import Built
+from edgekit.chance import is_no_chance
 from edgekit.errors import DataError, ModelError
 from edgekit.profiles import machine_profile
-from edgekit.refinement import Workshop, is_no_chance, refine_all
+from edgekit.refinement import Workshop, refine_all
 from edgekit.schemes import Float32, Int8Static, Scalar
 from edgekit.search import Budget, Compared
 from edgekit.types import Candidate, Reject, RunFailure, Site

@@ -100,10 +100,15 @@ def test_an_estimate_never_promises_what_no_model_has() -> None:
 
 
 def test_the_usual_range_method_stays_unless_another_is_clearly_closer() -> None:
-    assert closest({"minmax": 11.7, "mse": 11.6, "entropy": 12.0}) == "mse"
-    assert closest({"minmax": 14.0, "mse": 11.6, "entropy": 12.4}) == "minmax"
-    assert closest({"minmax": 3.0}) == "minmax"
-    assert closest({"mse": float("-inf"), "percentile": 1.0}) == "percentile"
+    assert closest({"minmax": [11.7], "mse": [11.6], "entropy": [12.0]}) == "mse"
+    assert closest({"minmax": [14.0], "mse": [11.6], "entropy": [12.4]}) == "minmax"
+    assert closest({"minmax": [3.0]}) == "minmax"
+    assert closest({"mse": [-20.0], "percentile": [1.0]}) == "percentile"
+
+
+def test_another_range_method_must_be_closer_by_more_than_chance() -> None:
+    assert closest({"mse": [10.0, 12.0, 14.0], "entropy": [16.0, 8.0, 15.0]}) == "mse", "one feed of three"
+    assert closest({"mse": [10.0, 12.0, 14.0], "entropy": [11.0, 13.2, 14.9]}) == "entropy"
 
 
 def test_without_times_no_speed_is_estimated() -> None:
