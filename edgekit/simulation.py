@@ -96,15 +96,17 @@ class Simulation:
             self._seen[key] = self._compare(self._switched, key, self._feeds_for_sets)
         return self._seen[key]
 
-    def errors(self, seconds: float, on_group: Callable[[int, int], None] | None = None) -> list[Contribution]:
+    def errors(
+        self, seconds: float, on_group: Callable[[int, int], None] | None = None, *, matters: float = math.inf
+    ) -> list[Contribution]:
         """Each operator's error at the outputs, largest first, as well as it can be told in ``seconds``.
 
-        ``on_group``: see :func:`edgekit.quantize.damage.contributions`.
+        ``on_group``, ``matters``: see :func:`edgekit.quantize.damage.contributions`.
         """
         feeds = [feed for feed, _ in self._pairs[:FEEDS_FOR_ERRORS]]
         own = own_errors(self._graph(), self._sparable.items, self._sparable.placement, self._chosen_ranges, feeds)
         with remembered(self._identity(feeds), self._error_of) as error_of:
-            return contributions(own, error_of, seconds=seconds, on_group=on_group)
+            return contributions(own, error_of, seconds=seconds, matters=matters, on_group=on_group)
 
     def _identity(self, feeds: Sequence[Feed]) -> JSON:
         """Everything that an error depends on."""

@@ -26,7 +26,7 @@ from .refinement import Workshop, build_and_compare, is_close
 from .schemes import Int8Static
 from .search import SPARING, SPARING_S, Allowance, Budget, Compared, timed_feed
 from .simulation import Simulation
-from .sparing_sets import Gains, Trail, closeness_of, rank, sets_worth_building
+from .sparing_sets import UNTIMED_MATTERS, Gains, Trail, closeness_of, rank, sets_worth_building
 from .targets import Sparing
 from .types import NodeId, RunFailure
 from .verdict import FASTER, is_full_precision
@@ -163,6 +163,7 @@ def _search(workshop: Workshop, compared: Compared, allowance: Allowance, trail:
     errors = simulation.errors(
         max(0.0, min(ERRORS_AT_MOST_S if gains.is_measured else UNTIMED_ERRORS_S, ERRORS_SHARE * allowance.remaining_s())),
         lambda done, left: progress.advance(done, done + left, f"{base.id}: errors of operators"),
+        matters=math.inf if gains.is_measured else UNTIMED_MATTERS,
     )
     _record_errors(workshop, trail, group, errors)
     ranking = rank(errors, gains)
