@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 LEVELS_DB = (3.0, 6.0, 9.0, 12.0, 15.0)  # above the candidate as it is, where that is too far from float
 MORE_LEVELS_DB = (3.0, 6.0)  # where it is not: the evaluation data may be harder than what was held out
 # Where no times are known, the closeness itself is what can be chosen. Agreement may lie: a text is wrong when one step of many is.
-UNTIMED_DB = (15.0, 20.0, 25.0, 30.0)
+UNTIMED_DB = (20.0, 25.0, 30.0, 35.0)
 UNTIMED_MATTERS = 0.1 * 10 ** (-max(UNTIMED_DB) / 10)  # a tenth of what the closest of these allows
 MOST_SETS = 6
 WORTH_A_SET_DB, WORTH_A_SET = 1.0, 1.02  # a set is another one when it is so much closer, or so much faster
