@@ -1,6 +1,7 @@
 """Which inputs of a residual addition are quantized where that goes by what makes them (``residual_add="by maker"``).
 
-- An addition that becomes part of the convolution at the end of one branch: the other branch, the shortcut.
+- An addition that becomes part of the convolution at the end of one branch: the other branch, the shortcut. That is so, too, where
+  what is behind the convolution (moved, with a constant added) is read by others as well: the patches of a vision transformer.
 - Any other: what an integer kernel puts out, with the element-wise operators that become part of it, or an operator of
   ``rounded_before_add``, perhaps moved about on the way; then also what integer kernels read anyway, as its integers are there.
 - One of attention scores, in front of a Softmax, is part of the attention's kernel: none.
@@ -45,7 +46,7 @@ class Makers:
     def __init__(
         self, graph: onnx.GraphProto, placement: Placement, fixed: Collection[str], chosen: Mapping[NodeId, onnx.NodeProto]
     ) -> None:
-        self._fixed = fixed
+        self._fixed, self._chosen = fixed, chosen
         self._made_by = {name: node for node in graph.node for name in node.output if name}
         self._readers: dict[str, list[onnx.NodeProto]] = {}
         for node in graph.node:
@@ -53,10 +54,13 @@ class Makers:
                 self._readers.setdefault(name, []).append(node)
         self._rounded_before_add = placement.rounded_before_add
         self._read_rounded = {node.input[0] for node in chosen.values()}
+        self._patches: dict[str, NodeId] = {}  # by tensor behind a convolution, with at least one operator in between: that one
         self._kernel_of = self._kernels(graph, chosen)
 
     def rounded(self, addition: onnx.NodeProto) -> tuple[str, ...]:
         """The inputs of an addition that no convolution takes in which are quantized."""
+        if (shortcut := self._beside_patches(addition)) is not None:
+            return (shortcut,)
         if self._scores(addition.output[0]) or not any(self._comes_as_integers(name) for name in addition.input):
             return ()
         return tuple(name for name in addition.input if self._comes_as_integers(name) or name in self._read_rounded)
@@ -71,9 +75,28 @@ class Makers:
             elif node.op_type in _ELEMENT_WISE | _MOVES and graphs.is_standard(node):
                 makers = {found.get(name) for name in self._varying(node)}
                 kernel = makers.pop() if len(makers) == 1 else None
+                maker = chosen.get(kernel) if kernel is not None and len(self._varying(node)) == 1 else None
+                if maker is not None and maker.op_type in ("Conv", "ConvTranspose") and self._stays_behind(node):
+                    self._patches.update(dict.fromkeys(node.output, graphs.node_id(maker)))
+                elif kernel is None and (shortcut := self._beside_patches(node)) is not None:
+                    kernel = next(self._patches[name] for name in node.input if name != shortcut)
             if kernel is not None:
                 found.update(dict.fromkeys(node.output, kernel))
         return found
+
+    def _stays_behind(self, node: onnx.NodeProto) -> bool:
+        """Whether what ``node`` puts out is still what its convolution made, biased, normalised, rectified or moved."""
+        (source,) = self._varying(node)
+        return (source in self._chosen or source in self._patches) and (
+            node.op_type in _MOVES or node.op_type in ("Add", "BatchNormalization", "Mul", "Relu")
+        )
+
+    def _beside_patches(self, node: onnx.NodeProto) -> str | None:
+        """The other input of an addition that takes in what stands behind a convolution."""
+        if node.op_type != "Add" or len(self._varying(node)) != 2:
+            return None
+        others = [name for name in node.input if name not in self._patches]
+        return others[0] if len(others) == 1 else None
 
     def _varying(self, node: onnx.NodeProto) -> Sequence[str]:
         return [name for name in node.input if name and name not in self._fixed]

@@ -64,6 +64,20 @@ def test_a_gate_and_what_it_gates_are_both_rounded() -> None:
     assert activations(g, g.op("Add", made, gated)) == (made, gated)
 
 
+def test_patches_take_the_first_addition_in_and_the_second_reads_integers() -> None:
+    g = Sketch()
+    made = conv_of(g, g.input(1, 16, 4, 4), g.weight(16, 16, 3, 3))
+    patches = g.op(
+        "Add", g.op("Transpose", g.op("Reshape", made, g.const([1, 16, 16], np.int64)), perm=[0, 2, 1]), g.weight(16, 16)
+    )
+    attended = product(g, g.op("Tanh", patches))
+    first = g.op("Add", patches, attended)
+    wide = product(g, g.op("Tanh", first))
+    second = g.op("Add", first, wide)
+    assert activations(g, first, second) == (attended,)
+    assert activations(g, second) == (first, wide)
+
+
 def test_what_comes_of_float_alone_stays_float() -> None:
     g = Sketch()
     x = g.input(1, 8, 16)
