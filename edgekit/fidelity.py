@@ -210,6 +210,11 @@ class Comparison:
         return math.inf if self.cosine == 1 else -math.inf
 
     @property
+    def feeds_db(self) -> list[float]:
+        """Each feed's own SQNR, -20 to 100 dB."""
+        return list(self._feeds_db)
+
+    @property
     def usual_db(self) -> float:
         """The mean over feeds of each feed's own SQNR, -20 to 100 dB. For choosing by few feeds: one with large errors, which
         decides ``sqnr_db``, counts as one.

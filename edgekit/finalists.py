@@ -1,13 +1,15 @@
 """Who is scored on the evaluation data, and what comes of it.
 
 The evaluation data score float and at most ``MAX_FINALISTS`` candidates: first those that can still win, fastest first, then the
-others, closest to float first, so that the table says what they would have cost. How many were compared is reported.
+others, closest to float first, so that the table says what they would have cost. Where nothing was measured, any precision can win:
+they take turns. How many were compared is reported.
 """
 
 from __future__ import annotations
 
 import math
 import statistics
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -50,6 +52,8 @@ def judge_all(
     rows = dict(compared.refused)
     to_beat = _incumbent(compared, results) if must_be_faster else None
     ranks = {key: _rank(setting, compared, key, to_beat, results) for key in compared.built}
+    if not results:
+        ranks = _taking_turns(compared, ranks)
     waiting = sorted(ranks, key=ranks.__getitem__)
     scored = finalists = 0
     while waiting:
@@ -62,7 +66,7 @@ def judge_all(
         elif isinstance(results.get(key), RunFailure):
             rows[key] = with_evidence(row_of(item, stage="built", reason="not evaluated: it failed before"), comparison, view)
         elif setting.evaluation is not None and (
-            why := _not_evaluated(rows, finalists, rank, budget, _closer_refused(compared, rows, key))
+            why := _not_evaluated(_rivals(rows, item, results), finalists, rank, budget, _closer_refused(compared, rows, key))
         ):
             rows[key] = _unscored(setting, view, item, comparison, rank, why)
         else:
@@ -125,6 +129,28 @@ def _rank(
     if to_beat is not None and speedup(to_beat.rounds, result.rounds).ci95[1] <= FASTER:
         return (TOO_SLOW, *closest_first)
     return (CAN_WIN, round(math.log(_typical_s(result), FASTER)), *closest_first)
+
+
+def _taking_turns(compared: Compared, ranks: Mapping[str, tuple[float, ...]]) -> dict[str, tuple[float, ...]]:
+    """Of those that can win, the first of each precision, then the second of each."""
+    turns: Counter[tuple[str, str]] = Counter()
+    found = dict(ranks)
+    for key in sorted(ranks, key=ranks.__getitem__):
+        category, *closest_first = ranks[key]
+        if category == CAN_WIN:
+            candidate = compared.built[key].planned.candidate
+            precision = (candidate.target, candidate.scheme.slug)
+            found[key] = (category, turns[precision], *closest_first)
+            turns[precision] += 1
+    return found
+
+
+def _rivals(
+    rows: Mapping[str, CandidateReport], item: Built, results: Mapping[str, Measurement | RunFailure]
+) -> dict[str, CandidateReport]:
+    """The rows that ``item`` is one more choice beside: where nothing was measured, those of its own precision."""
+    wanted = item.planned.candidate
+    return {key: row for key, row in rows.items() if results or (row.target, row.scheme) == (wanted.target, wanted.scheme.slug)}
 
 
 def _not_evaluated(rows: Mapping[str, CandidateReport], finalists: int, rank: float, budget: Budget, closer_refused: str) -> str:

@@ -1,4 +1,4 @@
-"""Better variants of a candidate, found one change at a time: a change is kept only if the error on held-out data falls.
+"""Better variants of a candidate, found one change at a time: one is kept only if held-out data come closer, by more than chance.
 
 Which changes are worth trying is the target's knowledge (:class:`edgekit.targets.Refining`); that they helped is shown here, on
 data that the build has not seen.
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from .budget import REFINING, REFINING_S, Allowance, Budget
 from .building import Built, build
+from .chance import is_no_chance
 from .errors import DataError, EdgekitError, OutputError
 from .plan import Planned, plan_one
 from .schemes import Scalar
@@ -87,12 +88,16 @@ def _better(workshop: Workshop, compared: Compared, best: Built, candidate: Cand
     made = _made(workshop, compared, plan_one(best.planned, workshop.model, candidate))
     if made is None:
         return best
-    before_db, after_db = (compared.comparisons[item.id].closeness_db for item in (best, made))
-    if after_db > before_db + KEPT_ABOVE_DB:
+    before, after = (compared.comparisons[item.id] for item in (best, made))
+    before_db, after_db = before.closeness_db, after.closeness_db
+    rises = after_db > before_db + KEPT_ABOVE_DB
+    if rises and is_no_chance(before.feeds_db, after.feeds_db):
         if best.planned.candidate.build_options:  # a step on the way, not what the target offered
             _drop(workshop, compared, best, f"{made.id} is closer to float: {after_db:.1f} dB against {before_db:.1f} dB")
         return made
-    _drop(workshop, compared, made, f"no better than {best.id} on held-out data: SQNR {after_db:.1f} dB against {before_db:.1f} dB")
+    beyond = ", beyond what may be chance" if rises else ""
+    why = f"no better than {best.id} on held-out data{beyond}: SQNR {after_db:.1f} dB against {before_db:.1f} dB"
+    _drop(workshop, compared, made, why)
     return best
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from .building import tool_versions
+from .chance import is_no_chance
 from .feed_checks import hash_feed
 from .fidelity import Comparison
 from .quantize.damage import Contribution, contributions
@@ -61,7 +64,7 @@ class Simulation:
         self._kinds = view.kinds
         self._pairs = list(islice(zip(view.feeds, view.outputs, strict=True), max(*FEEDS_FOR_METHODS, *FEEDS_FOR_SETS)))
         self._seen: dict[frozenset[NodeId], Comparison] = {}
-        found: dict[RangeMethod, tuple[float, SwitchedModel, Mapping[str, Range]]] = {}
+        found: dict[RangeMethod, tuple[Comparison, SwitchedModel, Mapping[str, Range]]] = {}
         for method in methods:
             ranges = self._ranges(method)
             switched = SwitchedModel(self._graph(), sparable.items, sparable.placement, ranges)
@@ -69,17 +72,17 @@ class Simulation:
                 run_s = self._seconds_a_run(switched)
                 n_feeds = _affordable(METHODS_SHARE * seconds / len(methods), 3 * run_s, FEEDS_FOR_METHODS)
                 self._feeds_for_sets = _affordable(SETS_SHARE * seconds / USUAL_SETS, run_s, FEEDS_FOR_SETS)
-            closeness_db = self._closeness_of_method(switched, n_feeds)
-            on_method(method, closeness_db)
-            found[method] = (closeness_db, switched, ranges)
-        self.method = closest({method: closeness_db for method, (closeness_db, _, _) in found.items()})
+            comparison = self._comparison_of_method(switched, n_feeds)
+            on_method(method, comparison.usual_db)
+            found[method] = (comparison, switched, ranges)
+        self.method = closest({method: comparison.feeds_db for method, (comparison, _, _) in found.items()})
         _, self._switched, self._chosen_ranges = found[self.method]
 
-    def _closeness_of_method(self, switched: SwitchedModel, n_feeds: int) -> float:
+    def _comparison_of_method(self, switched: SwitchedModel, n_feeds: int) -> Comparison:
         comparison = self._compare(switched, self.nodes, n_feeds)
         for feed in islice(self._data.fit, n_feeds) if self._data is not None else ():
             comparison.add(switched.run(feed, frozenset()), switched.run(feed, frozenset(self.nodes)))
-        return comparison.usual_db
+        return comparison
 
     def _seconds_a_run(self, switched: SwitchedModel) -> float:
         started = time.monotonic()
@@ -93,21 +96,24 @@ class Simulation:
             self._seen[key] = self._compare(self._switched, key, self._feeds_for_sets)
         return self._seen[key]
 
-    def errors(self, seconds: float, on_group: Callable[[int, int], None] | None = None) -> list[Contribution]:
+    def errors(
+        self, seconds: float, on_group: Callable[[int, int], None] | None = None, *, matters: float = math.inf
+    ) -> list[Contribution]:
         """Each operator's error at the outputs, largest first, as well as it can be told in ``seconds``.
 
-        ``on_group``: see :func:`edgekit.quantize.damage.contributions`.
+        ``on_group``, ``matters``: see :func:`edgekit.quantize.damage.contributions`.
         """
         feeds = [feed for feed, _ in self._pairs[:FEEDS_FOR_ERRORS]]
         own = own_errors(self._graph(), self._sparable.items, self._sparable.placement, self._chosen_ranges, feeds)
         with remembered(self._identity(feeds), self._error_of) as error_of:
-            return contributions(own, error_of, seconds=seconds, on_group=on_group)
+            return contributions(own, error_of, seconds=seconds, matters=matters, on_group=on_group)
 
     def _identity(self, feeds: Sequence[Feed]) -> JSON:
         """Everything that an error depends on."""
         return {
             "model": self._model.fingerprint,
             "placement": to_json(self._sparable.placement),
+            "rewrites": list(self._sparable.rewrites),
             "items": [to_json(item) for item in self._sparable.items],
             "ranges": {name: [span.low, span.high] for name, span in self._chosen_ranges.items()},
             "kinds": {name: [kind.kind, kind.axis] for name, kind in self._kinds.items()},
@@ -128,9 +134,9 @@ class Simulation:
         return comparison
 
     def _graph(self) -> Any:
-        from .frontends import onnx_frontend
+        from .quantize.passes import rewritten
 
-        return onnx_frontend.read_raised(self._model)
+        return rewritten(self._model, self._sparable.rewrites)
 
     def _ranges(self, method: RangeMethod) -> Mapping[str, Range]:
         from .quantize.emitter import shared_ranges
@@ -140,7 +146,7 @@ class Simulation:
         placement = self._sparable.placement
         if self._data is None or not self._sparable.calibrated:
             return {}
-        statistics = statistics_for(self._model, self._data, self._sparable.calibrated)
+        statistics = statistics_for(self._model, self._data, self._sparable.calibrated, rewrites=self._sparable.rewrites)
         ranges = {
             name: activation_range(found, method, dtype=placement.activation_type, symmetric=placement.activation_symmetric)
             for name, found in statistics.tensors.items()
@@ -153,8 +159,15 @@ def _affordable(seconds: float, run_s: float, between: tuple[int, int]) -> int:
     return max(least, min(most, int(seconds / max(run_s, 1e-6))))
 
 
-def closest(closeness_db: Mapping[RangeMethod, float]) -> RangeMethod:
-    """The method that comes closest to float; the usual one, where none is clearly closer."""
-    best = max(closeness_db, key=lambda method: closeness_db[method])
-    usual_db = closeness_db.get(USUAL_METHOD)
-    return best if usual_db is None or closeness_db[best] > usual_db + CLEARLY_CLOSER_DB else USUAL_METHOD
+def closest(feeds_db: Mapping[RangeMethod, Sequence[float]]) -> RangeMethod:
+    """The method that comes closest to float; the usual one, where none is clearly closer, and by more than chance.
+
+    Args:
+        feeds_db: by method, the SQNR of each feed, of the same feeds in the same order.
+    """
+    usual_db = {method: statistics.mean(found) if found else -math.inf for method, found in feeds_db.items()}
+    best = max(usual_db, key=lambda method: usual_db[method])
+    if USUAL_METHOD not in feeds_db:
+        return best
+    is_closer = usual_db[best] > usual_db[USUAL_METHOD] + CLEARLY_CLOSER_DB
+    return best if is_closer and is_no_chance(feeds_db[USUAL_METHOD], feeds_db[best]) else USUAL_METHOD

@@ -1,6 +1,7 @@
 """Which operators stay in float: the fastest set of low-precision operators that is still close enough to float.
 
-For a quantized candidate the target says what it quantizes and how (:class:`edgekit.targets.Sparing`). Then, on held-out data:
+For a quantized candidate the target says what it quantizes and how (:class:`edgekit.targets.Sparing`). Candidates that quantize the
+same operators share a search where no times tell them apart. On held-out data:
 
 1. the range method whose simulation comes closest to float is taken, where the target leaves the choice;
 2. each operator's error at the outputs is found; what it gains is the difference of its measured times in float and quantized;
@@ -12,73 +13,33 @@ For a quantized candidate the target says what it quantizes and how (:class:`edg
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from .budget import SPARING, SPARING_S, Allowance, Budget
 from .building import Built
 from .errors import DeviceRunError, ModelError
-from .fidelity import Comparison
 from .judging import open_worker
 from .quantize.damage import Contribution
 from .refinement import Workshop, build_and_compare, is_close
-from .schemes import Int8Dynamic, Int8Static
+from .schemes import Int8Static
 from .search import Compared, timed_feed
 from .simulation import Simulation
+from .sparing_sets import UNTIMED_MATTERS, Gains, Trail, closeness_of, rank, sets_worth_building
 from .targets import Sparing
-from .types import JSON, NodeId, RunFailure
+from .types import NodeId, RunFailure
 from .verdict import FASTER, is_full_precision
 
 if TYPE_CHECKING:
     from .quantize.types import RangeMethod, Sparable
+    from .types import Candidate
 
 ERRORS_SHARE, ERRORS_AT_MOST_S = 0.3, 45.0  # of the time that is left for choosing; and at most
-LEVELS_DB = (3.0, 6.0, 9.0, 12.0, 15.0)  # above the candidate as it is, where that is too far from float
-MORE_LEVELS_DB = (3.0, 6.0)  # where it is not: the evaluation data may be harder than what was held out
-MOST_SETS = 6
-WORTH_A_SET_DB, WORTH_A_SET = 1.0, 1.02  # a set is another one when it is so much closer, or so much faster
+UNTIMED_ERRORS_S = 120.0  # at most, where nothing is measured afterwards: an error that is only guessed may spoil every set
 SHOWN_OPERATORS = 10
 PROFILED_RUNS = 20
-
-
-@dataclass
-class Trail:
-    """What the search tried, in order: rows of plain JSON."""
-
-    steps: list[dict[str, JSON]] = field(default_factory=list)
-
-    def add(self, candidate: str, what: str, **facts: JSON) -> None:
-        self.steps.append({"step": len(self.steps) + 1, "candidate": candidate, "what": what, **facts})
-
-    def add_method(self, candidate: str, method: RangeMethod, closeness_db: float) -> None:
-        self.add(candidate, f"simulated, ranges by {method}", sqnr_db=_finite(closeness_db))
-
-
-@dataclass(frozen=True)
-class Gains:
-    """Seconds an inference that each operator saves by being quantized, and what the whole model takes in float.
-
-    ``is_measured``: False where no times are known; then each operator counts 1, which ranks them and is no time.
-    """
-
-    by_node: Mapping[NodeId, float]
-    float_s: float
-    is_measured: bool = True
-
-    def seconds(self, quantized: Iterable[NodeId]) -> float:
-        """The estimated time of an inference; a quantized operator may take longer than its float form."""
-        return max(self.float_s - sum(self.by_node[node] for node in quantized), 1e-3 * self.float_s)
-
-    def speedup(self, quantized: Iterable[NodeId]) -> float:
-        """The estimated speed-up over float."""
-        return self.float_s / self.seconds(quantized)
-
-    @property
-    def least_s(self) -> float:
-        """The estimated time with everything quantized that gains by it."""
-        return self.seconds(node for node, gain in self.by_node.items() if gain > 0)
 
 
 @dataclass(frozen=True)
@@ -88,6 +49,21 @@ class Base:
     item: Built
     sparable: Sparable
     gains: Gains
+
+    @property
+    def method(self) -> RangeMethod:
+        """How its ranges are found."""
+        scheme = self.item.planned.candidate.scheme
+        return scheme.range_method if isinstance(scheme, Int8Static) else self.sparable.range_method
+
+    def variant(self, spared: Iterable[NodeId], method: RangeMethod) -> Candidate:
+        """The candidate with ``spared`` in float and ranges by ``method``."""
+        candidate = replace(self.item.planned.candidate, keep_float=frozenset(spared))
+        if method == self.method:
+            return candidate
+        if isinstance(candidate.scheme, Int8Static):
+            return replace(candidate, scheme=replace(candidate.scheme, range_method=method))
+        return replace(candidate, build_options={**candidate.build_options, self.sparable.method_option: method})
 
 
 def spare_all(workshop: Workshop, compared: Compared, budget: Budget) -> Trail:
@@ -99,167 +75,119 @@ def spare_all(workshop: Workshop, compared: Compared, budget: Budget) -> Trail:
     progress.stage("choosing what stays in float")
     allowance = Allowance(budget, SPARING, SPARING_S)
     wanted = [
-        item
-        for item in _bases(workshop, compared)
+        (item, found)
+        for item, found in _sparable(workshop, compared)
         if budget.budget_s is not None or not is_close(workshop, compared.comparisons[item.id])
     ]
     if not wanted:
         return trail
     floats_s = {id(item.planned.target): _operator_seconds(workshop, item) for item in compared.built.values() if _is_float(item)}
     incumbent_s = min((sum(found.values()) for found in floats_s.values() if found), default=math.inf)
-    bases = [base for item in wanted if (base := _base(workshop, trail, item, floats_s)) is not None]
-    for index, base in enumerate(sorted(bases, key=lambda base: base.gains.least_s)):
-        progress.advance(index, len(bases), base.item.id)
+    bases = [_base(workshop, trail, item, found, floats_s) for item, found in wanted]
+    groups = _groups(sorted(bases, key=lambda base: base.gains.least_s))
+    for index, group in enumerate(groups):
+        base = group[0]
+        progress.advance(index, len(groups), base.item.id)
         if base.gains.is_measured and base.gains.least_s * FASTER > incumbent_s:
             trail.add(base.item.id, "not searched: at best hardly faster than float", estimated_s=base.gains.least_s)
         elif allowance.is_over:
             trail.add(base.item.id, f"not searched: {allowance.text}")
         else:
             try:
-                _search(workshop, compared, allowance, trail, base)
+                _search(workshop, compared, allowance, trail, group)
             except (DeviceRunError, ModelError) as problem:  # of this candidate; the others and the verdict remain
                 trail.add(base.item.id, f"not searched: {problem}")
-    progress.advance(len(bases), len(bases), "chosen")
+    progress.advance(len(groups), len(groups), "chosen")
     return trail
 
 
-def _base(workshop: Workshop, trail: Trail, item: Built, floats_s: Mapping[int, Mapping[NodeId, float]]) -> Base | None:
-    target = item.planned.target
-    found = target.sparable(workshop.model, item.planned.candidate, item.planned.site) if isinstance(target, Sparing) else None
-    if found is None or not found.items:
-        return None
+def _base(workshop: Workshop, trail: Trail, item: Built, found: Sparable, floats_s: Mapping[int, Mapping[NodeId, float]]) -> Base:
     nodes = [each.node for each in found.items]
-    return Base(item, found, _gains(workshop, trail, item, floats_s.get(id(target), {}), nodes))
+    return Base(item, found, _gains(workshop, trail, item, floats_s.get(id(item.planned.target), {}), nodes))
 
 
-def _bases(workshop: Workshop, compared: Compared) -> list[Built]:
-    """Of each quantized candidate that a target offered, the closest variant; one that differs in run options only runs what its
-    sibling builds.
+def _sparable(workshop: Workshop, compared: Compared) -> list[tuple[Built, Sparable]]:
+    """Of each quantized candidate that a target offered, the closest variant, where the target has something in it to spare; one
+    that differs in run options only runs what its sibling builds.
     """
-    found: dict[str, Built] = {}
+    closest: dict[str, Built] = {}
     for item in compared.built.values():
         candidate = item.planned.candidate
-        if candidate.run_options or candidate.keep_float or not isinstance(candidate.scheme, (Int8Static, Int8Dynamic)):
+        if candidate.run_options or candidate.keep_float or is_full_precision(candidate):
             continue
         offered = workshop.refined_from.get(item.id, item.id)
-        best = found.get(offered)
+        best = closest.get(offered)
         if best is None or compared.comparisons[item.id].closeness_db > compared.comparisons[best.id].closeness_db:
-            found[offered] = item
-    return list(found.values())
+            closest[offered] = item
+    found = []
+    for item in closest.values():
+        target = item.planned.target
+        if isinstance(target, Sparing):
+            sparable = target.sparable(workshop.model, item.planned.candidate, item.planned.site)
+            if sparable is not None and sparable.items:
+                found.append((item, sparable))
+    return found
 
 
-def _search(workshop: Workshop, compared: Compared, allowance: Allowance, trail: Trail, found: Base) -> None:
-    """Adds variants of ``found.item``."""
+def _groups(bases: Sequence[Base]) -> list[list[Base]]:
+    """Bases that one search serves: the same operators of one target are quantized, and no times tell them apart."""
+    groups: list[list[Base]] = []
+    for base in bases:
+        group = next((group for group in groups if _is_alike(group[0], base)), None)
+        if group is None:
+            groups.append([base])
+        else:
+            group.append(base)
+    return groups
+
+
+def _is_alike(one: Base, other: Base) -> bool:
+    operators = [[(item.node, item.dynamic) for item in base.sparable.items] for base in (one, other)]
+    is_measured = one.gains.is_measured or other.gains.is_measured
+    return not is_measured and one.item.planned.target is other.item.planned.target and operators[0] == operators[1]
+
+
+def _search(workshop: Workshop, compared: Compared, allowance: Allowance, trail: Trail, group: Sequence[Base]) -> None:
+    """Adds variants of each of ``group``: what is found for the first serves all of them."""
+    found = group[0]
     base, sparable, gains = found.item, found.sparable, found.gains
-    scheme = base.planned.candidate.scheme
-    own_method = scheme.range_method if isinstance(scheme, Int8Static) else "minmax"
     simulation = Simulation(
         workshop.model,
         sparable,
         workshop.data,
         workshop.view,
         seconds=allowance.remaining_s(),
-        methods=sparable.range_methods or (own_method,),
+        methods=sparable.range_methods or (found.method,),
         on_method=partial(trail.add_method, base.id),
     )
     progress = workshop.setting.progress
     errors = simulation.errors(
-        max(0.0, min(ERRORS_AT_MOST_S, ERRORS_SHARE * allowance.remaining_s())),
+        max(0.0, min(ERRORS_AT_MOST_S if gains.is_measured else UNTIMED_ERRORS_S, ERRORS_SHARE * allowance.remaining_s())),
         lambda done, left: progress.advance(done, done + left, f"{base.id}: errors of operators"),
+        matters=math.inf if gains.is_measured else UNTIMED_MATTERS,
     )
-    _record_errors(workshop, trail, base, errors)
+    _record_errors(workshop, trail, group, errors)
     ranking = rank(errors, gains)
-    is_base = simulation.method == own_method
-    for spared in _sets(workshop, trail, base, simulation, ranking, gains, is_base=is_base):
-        if allowance.is_over:
-            trail.add(base.id, f"ended: {allowance.text}")
-            return
-        candidate = replace(base.planned.candidate, keep_float=frozenset(spared))
-        if isinstance(scheme, Int8Static) and not is_base:
-            candidate = replace(candidate, scheme=replace(scheme, range_method=simulation.method))
-        made = build_and_compare(workshop, compared, base.planned, candidate)
-        if made is not None:
-            kept = f"built with {len(spared)} of {len(ranking)} operators in float"
-            trail.add(made.id, kept, **_closeness(compared.comparisons[made.id]))
+    is_base = all(each.method == simulation.method for each in group)
+    sets = sets_worth_building(workshop, trail, base, simulation, ranking, gains, is_base=is_base)
+    if not gains.is_measured:
+        sets.reverse()  # the closest first: when time runs out, something should hold
+    for spared in sets:
+        for each in group:
+            if allowance.is_over:
+                trail.add(each.item.id, f"ended: {allowance.text}")
+                return
+            made = build_and_compare(workshop, compared, each.item.planned, each.variant(spared, simulation.method))
+            if made is not None:
+                kept = f"built with {len(spared)} of {len(ranking)} operators in float"
+                trail.add(made.id, kept, **closeness_of(compared.comparisons[made.id]))
 
 
-def _record_errors(workshop: Workshop, trail: Trail, base: Built, errors: Sequence[Contribution]) -> None:
+def _record_errors(workshop: Workshop, trail: Trail, group: Sequence[Base], errors: Sequence[Contribution]) -> None:
     total = sum(item.error for item in errors)
     shares = {item.node: item.error / total for item in errors[:SHOWN_OPERATORS]} if 0 < total < math.inf else {}
-    trail.add(base.id, "error of each operator", operators=len(errors), largest_shares=shares)
-    workshop.damage[base.id] = shares
-
-
-def rank(errors: Sequence[Contribution], gains: Gains) -> list[NodeId]:
-    """What is spared first comes first: what gains nothing, then by error for a second gained."""
-
-    def damage(item: Contribution) -> float:
-        gain = gains.by_node[item.node]
-        return math.inf if gain <= 0 else item.error / gain
-
-    return [item.node for item in sorted(errors, key=lambda item: (-damage(item), -item.error, item.node))]
-
-
-def _sets(
-    workshop: Workshop,
-    trail: Trail,
-    base: Built,
-    simulation: Simulation,
-    ranking: Sequence[NodeId],
-    gains: Gains,
-    *,
-    is_base: bool,
-) -> list[Sequence[NodeId]]:
-    """Prefixes of the ranking worth building, fastest first: each is the shortest that reaches some closeness to float.
-
-    Args:
-        is_base: whether the candidate as it is has the simulation's range method; sparing nothing is then nothing new.
-    """
-    gate = workshop.setting.gates.agreement_needed(labels=workshop.setting.evaluation is not None)
-    as_it_is = simulation.of(ranking)
-    levels_db = MORE_LEVELS_DB if _agreement(as_it_is) >= gate else LEVELS_DB
-    wanted: list[Callable[[Comparison], bool]] = [lambda found: _agreement(found) >= gate]
-    wanted += [partial(_reaches, as_it_is.closeness_db + above_db) for above_db in levels_db]
-    lengths = {0, sum(1 for node in ranking if gains.by_node[node] <= 0)}
-    lengths |= {length for holds in wanted if (length := _shortest(simulation, ranking, holds)) is not None}
-    chosen: list[Sequence[NodeId]] = []
-    last_db, last_s = -math.inf, math.inf
-    for length in sorted(lengths - {0} if is_base else lengths):
-        comparison, seconds = simulation.of(ranking[length:]), gains.seconds(ranking[length:])
-        outcome = "is built"
-        if gains.float_s < FASTER * seconds:
-            outcome = "not built: hardly faster than float"
-        elif comparison.closeness_db < last_db + WORTH_A_SET_DB and seconds > last_s / WORTH_A_SET:
-            outcome = "not built: hardly different from the one before"
-        elif len(chosen) >= MOST_SETS:
-            outcome = f"not built: {MOST_SETS} faster ones are"
-        else:
-            chosen.append(ranking[:length])
-            last_db, last_s = comparison.closeness_db, seconds
-        trail.add(
-            base.id,
-            f"simulated with {length} of {len(ranking)} operators in float",
-            estimated_speedup_vs_float=gains.float_s / seconds if gains.is_measured else None,
-            outcome=outcome,
-            **_closeness(comparison),
-        )
-    return chosen
-
-
-def _reaches(closeness_db: float, found: Comparison) -> bool:
-    return found.closeness_db >= closeness_db
-
-
-def _shortest(simulation: Simulation, ranking: Sequence[NodeId], holds: Callable[[Comparison], bool]) -> int | None:
-    """The length of the shortest prefix that holds, by bisection; None where only sparing everything would."""
-    low, high = 0, len(ranking)
-    while low < high:
-        middle = (low + high) // 2
-        if holds(simulation.of(ranking[middle:])):
-            high = middle
-        else:
-            low = middle + 1
-    return low if low < len(ranking) else None
+    trail.add(group[0].item.id, "error of each operator", operators=len(errors), largest_shares=shares)
+    workshop.damage.update((base.item.id, shares) for base in group)
 
 
 def _gains(workshop: Workshop, trail: Trail, base: Built, float_s: Mapping[NodeId, float], nodes: Sequence[NodeId]) -> Gains:
@@ -301,16 +229,3 @@ def _operator_seconds(workshop: Workshop, item: Built) -> dict[NodeId, float]:
     finally:
         session.close_worker(key)
     return target.operator_seconds(workshop.model, item.folder, item.artifact, layers) if layers else {}
-
-
-def _closeness(comparison: Comparison) -> dict[str, JSON]:
-    return {"sqnr_db": _finite(comparison.closeness_db), "agreement": _agreement(comparison)}
-
-
-def _agreement(comparison: Comparison) -> float:
-    found = comparison.agreement()
-    return found.value if found is not None else 0.0
-
-
-def _finite(value_db: float) -> float | None:
-    return value_db if math.isfinite(value_db) else None

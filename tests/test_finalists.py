@@ -8,9 +8,9 @@ from support.searching import Session, built, comparison, setting
 from support.verdicts import STATIC
 
 from edgekit.budget import Budget
-from edgekit.finalists import CAN_WIN, FLOAT, TOO_SLOW, _incumbent, _not_evaluated, _rank
+from edgekit.finalists import CAN_WIN, FLOAT, TOO_SLOW, _incumbent, _not_evaluated, _rank, _rivals, _taking_turns
 from edgekit.profiles import machine_profile
-from edgekit.schemes import BFloat16, Float32, Int8Dynamic, Int8Static, WeightOnly
+from edgekit.schemes import BFloat16, Float16, Float32, Int8Dynamic, Int8Static, WeightOnly
 from edgekit.search import Compared
 from edgekit.types import Candidate, Measurement, RunFailure, Site, WarmUp
 
@@ -109,3 +109,24 @@ def test_where_nothing_has_to_be_beaten_slow_ones_can_win_too() -> None:
     ranks = {key: _rank(setting(Session()), rows, key, None, results)[0] for key in rows.built}
     assert ranks["slow_but_close"] == CAN_WIN
     assert order(rows, None, results)[2:5] == ["right_and_faster", "right", "slow_but_close"]
+
+
+def test_where_nothing_was_measured_precisions_take_turns() -> None:
+    rows = compared(
+        float=(Candidate("a", Float32()), 1e-12, 1.0),
+        int8_close=(Candidate("a", Int8Static(), keep_float=frozenset("xyz")), 0.001, 1.0),
+        int8_less=(Candidate("a", Int8Static(), keep_float=frozenset("x")), 0.002, 1.0),
+        int8_wrong=(Candidate("a", Int8Static()), 0.5, 0.2),
+        half=(Candidate("a", Float16()), 0.005, 1.0),
+    )
+    ranks = _taking_turns(rows, {key: _rank(setting(Session()), rows, key, None, {}) for key in rows.built})
+    assert sorted(ranks, key=ranks.__getitem__) == ["float", "int8_close", "half", "int8_less", "int8_wrong"]
+
+
+def test_where_nothing_was_measured_another_precision_does_not_settle_it() -> None:
+    rows = compared(half=(Candidate("a", Float16()), 0.005, 1.0))
+    accepted = {"x": replace(STATIC, accepted=True)}
+    spent = Budget(0.0)
+    assert _rivals(accepted, rows.built["half"], {}) == {}
+    assert _not_evaluated(_rivals(accepted, rows.built["half"], {}), 5, CAN_WIN, spent, "") == ""
+    assert "used up" in _not_evaluated(_rivals(accepted, rows.built["half"], {"x": measured(0.01)}), 5, CAN_WIN, spent, "")

@@ -11,6 +11,7 @@ from support.searching import Session, built, comparison, setting
 from edgekit import refinement
 from edgekit.budget import Budget
 from edgekit.building import Built
+from edgekit.chance import is_no_chance
 from edgekit.errors import DataError, ModelError
 from edgekit.profiles import machine_profile
 from edgekit.refinement import Workshop, refine_all
@@ -137,3 +138,20 @@ def test_run_options_of_a_sibling_are_tried_on_the_refined_build(session: Sessio
 def test_nothing_is_tried_when_the_budget_is_spent(session: Session) -> None:
     budget = Budget(0.0)
     assert options_of(run(session, {"a": 1}, budget=budget)) == [{}]
+
+
+def test_a_rise_that_scatters_more_than_it_rises_is_chance() -> None:
+    before = [9.4, 8.5, 13.9, 14.6, 10.4, 10.1, 16.9, 12.2, 17.2, 15.0, 12.0, 11.9]
+    scattered = [9.1, 13.7, 15.3, 14.0, 12.1, 13.2, 17.5, 14.0, 13.3, 13.9, 16.1, 10.9]
+    assert sum(scattered) > sum(before)
+    assert not is_no_chance(before, scattered)
+    assert is_no_chance(before, [db + 0.5 + 0.1 * (index % 3) for index, db in enumerate(before)])
+    assert not is_no_chance(before, [db - 0.5 for db in before])
+    assert is_no_chance([9.0], [9.5]), "one feed has nothing to tell chance by"
+
+
+def test_a_change_that_helps_by_chance_is_left_out(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(refinement, "is_no_chance", lambda before_db, after_db: False)
+    compared = run(session, {"a": 1})
+    assert options_of(compared) == [{}]
+    assert "beyond what may be chance: SQNR 20.0 dB against 10.0 dB" in next(iter(compared.refused.values())).reason

@@ -10,8 +10,12 @@ import pytest
 
 from edgekit.fidelity import Comparison, OutputKind
 from edgekit.quantize.damage import Contribution
+from edgekit.quantize.types import Placement, Quantizable, QuantizedOperator, Sparable
+from edgekit.schemes import Int8Static, Scheme, Vendor
 from edgekit.simulation import closest
-from edgekit.sparing import MOST_SETS, Gains, Trail, _sets, rank
+from edgekit.sparing import Base, _groups
+from edgekit.sparing_sets import MOST_SETS, Gains, Trail, rank, sets_worth_building
+from edgekit.types import Candidate
 
 KINDS = {"y": OutputKind("cosine")}
 
@@ -57,7 +61,7 @@ def test_the_shortest_set_that_holds_the_gate_is_built_and_closer_ones_beside_it
     trail = Trail()
     simulation: Any = FakeSimulation(errors)
     base: Any = SimpleNamespace(id="onnx/int8")
-    found = _sets(workshop(0.95), trail, base, simulation, ranking, gains, is_base=True)
+    found = sets_worth_building(workshop(0.95), trail, base, simulation, ranking, gains, is_base=True)
     lengths = [len(spared) for spared in found]
     assert lengths == sorted(set(lengths))
     assert 0 not in lengths
@@ -75,7 +79,7 @@ def test_a_set_that_would_hardly_be_faster_than_float_is_not_built() -> None:
     trail = Trail()
     simulation: Any = FakeSimulation(errors)
     base: Any = SimpleNamespace(id="onnx/int8")
-    assert _sets(workshop(0.99), trail, base, simulation, ["a", "b"], gains, is_base=True) == []
+    assert sets_worth_building(workshop(0.99), trail, base, simulation, ["a", "b"], gains, is_base=True) == []
     assert "hardly faster" in trail.steps[-1]["outcome"]
 
 
@@ -84,7 +88,7 @@ def test_another_range_method_is_built_although_nothing_is_spared() -> None:
     gains = Gains({"a": 1e-3, "b": 1e-3}, 5e-3)
     simulation: Any = FakeSimulation(errors)
     base: Any = SimpleNamespace(id="onnx/int8")
-    found = _sets(workshop(0.98), Trail(), base, simulation, ["a", "b"], gains, is_base=False)
+    found = sets_worth_building(workshop(0.98), Trail(), base, simulation, ["a", "b"], gains, is_base=False)
     assert [] in [list(spared) for spared in found]
 
 
@@ -96,10 +100,15 @@ def test_an_estimate_never_promises_what_no_model_has() -> None:
 
 
 def test_the_usual_range_method_stays_unless_another_is_clearly_closer() -> None:
-    assert closest({"minmax": 11.7, "mse": 11.6, "entropy": 12.0}) == "mse"
-    assert closest({"minmax": 14.0, "mse": 11.6, "entropy": 12.4}) == "minmax"
-    assert closest({"minmax": 3.0}) == "minmax"
-    assert closest({"mse": float("-inf"), "percentile": 1.0}) == "percentile"
+    assert closest({"minmax": [11.7], "mse": [11.6], "entropy": [12.0]}) == "mse"
+    assert closest({"minmax": [14.0], "mse": [11.6], "entropy": [12.4]}) == "minmax"
+    assert closest({"minmax": [3.0]}) == "minmax"
+    assert closest({"mse": [-20.0], "percentile": [1.0]}) == "percentile"
+
+
+def test_another_range_method_must_be_closer_by_more_than_chance() -> None:
+    assert closest({"mse": [10.0, 12.0, 14.0], "entropy": [16.0, 8.0, 15.0]}) == "mse", "one feed of three"
+    assert closest({"mse": [10.0, 12.0, 14.0], "entropy": [11.0, 13.2, 14.9]}) == "entropy"
 
 
 def test_without_times_no_speed_is_estimated() -> None:
@@ -108,5 +117,45 @@ def test_without_times_no_speed_is_estimated() -> None:
     simulation: Any = FakeSimulation(errors)
     base: Any = SimpleNamespace(id="onnx/int8")
     gains = Gains(dict.fromkeys(errors, 1.0), 2.001, is_measured=False)
-    assert _sets(workshop(0.85), trail, base, simulation, ["a", "b"], gains, is_base=True)
+    assert sets_worth_building(workshop(0.85), trail, base, simulation, ["a", "b"], gains, is_base=True)
     assert all(step["estimated_speedup_vs_float"] is None for step in trail.steps)
+
+
+def test_without_times_the_levels_of_closeness_are_what_can_be_chosen() -> None:
+    errors = {f"n{index}": 0.1 / 1.3**index for index in range(60)}
+    gains = Gains(dict.fromkeys(errors, 1.0), 60.001, is_measured=False)
+    ranking = rank(contributions(errors), gains)
+    simulation: Any = FakeSimulation(errors)
+    base: Any = SimpleNamespace(id="tensorrt/int8")
+    found = sets_worth_building(workshop(0.0), Trail(), base, simulation, ranking, gains, is_base=True)
+    reached_db = [simulation.of(ranking[len(spared) :]).closeness_db for spared in found]
+    for level_db in (20, 25, 30, 35):
+        assert any(level_db <= db < level_db + 1.5 for db in reached_db), "although the gate on agreement holds as it is"
+    assert reached_db == sorted(reached_db)
+
+
+TARGET = SimpleNamespace(name="fake")
+
+
+def base_of(scheme: Scheme, *nodes: str, is_measured: bool = False, option: str = "", rewrites: tuple[str, ...] = ()) -> Base:
+    operators = tuple(Quantizable(QuantizedOperator(node, "Conv", ("x",), "w", 0, None, None)) for node in nodes)
+    sparable = Sparable(Placement("fake", {}), operators, method_option=option, rewrites=rewrites)
+    item: Any = SimpleNamespace(planned=SimpleNamespace(target=TARGET, candidate=Candidate("fake", scheme)))
+    return Base(item, sparable, Gains(dict.fromkeys(nodes, 1.0), 3.0, is_measured=is_measured))
+
+
+def test_what_quantizes_the_same_operators_shares_a_search_where_no_times_tell_it_apart() -> None:
+    int8, mixed = base_of(Int8Static(), "a", "b"), base_of(Vendor("int8+fp16"), "a", "b", rewrites=("equalize",))
+    other = base_of(Int8Static(), "a")
+    assert _groups([int8, mixed, other]) == [[int8, mixed], [other]]
+    timed = [base_of(scheme, "a", "b", is_measured=True) for scheme in (Int8Static(), Vendor("int8+fp16"))]
+    assert _groups(timed) == [[timed[0]], [timed[1]]]
+
+
+def test_a_variant_takes_its_range_method_where_its_candidate_says_it() -> None:
+    int8, mixed = base_of(Int8Static(), "a"), base_of(Vendor("int8+fp16"), "a", option="range_method")
+    assert int8.variant(["a"], "mse") == Candidate("fake", Int8Static("mse"), keep_float=frozenset("a"))
+    assert int8.variant(["a"], "minmax") == Candidate("fake", Int8Static(), keep_float=frozenset("a"))
+    expected = Candidate("fake", Vendor("int8+fp16"), build_options={"range_method": "mse"}, keep_float=frozenset("a"))
+    assert mixed.variant(["a"], "mse") == expected
+    assert mixed.variant([], "minmax") == mixed.item.planned.candidate

@@ -37,6 +37,7 @@ def contributions(
     error_of: ErrorOf,
     *,
     seconds: float,
+    matters: float = math.inf,
     on_group: Callable[[int, int], None] | None = None,
 ) -> list[Contribution]:
     """Each operator's error at the outputs, largest first.
@@ -48,6 +49,7 @@ def contributions(
         own_errors: error energy relative to signal at each operator's own output.
         error_of: see :data:`ErrorOf`.
         seconds: when this time is spent, what has been found must do.
+        matters: an error that still matters, where that may be less than a hundredth of all: groups with as much are split.
         on_group: told how many groups were measured, and how many wait.
     """
     ranked = sorted(own_errors, key=lambda node: (-own_errors[node], node))
@@ -72,7 +74,7 @@ def contributions(
         total += measure(group)
     while waiting and time.monotonic() - started < seconds:
         error, _, group = heapq.heappop(waiting)
-        if -error <= _NEGLIGIBLE * total or not math.isfinite(total):
+        if -error <= min(_NEGLIGIBLE * total, matters) or not math.isfinite(total):
             done.append((-error, group))
             continue
         half = len(group) // 2

@@ -5,7 +5,7 @@ They need the normalised ONNX with its weights loaded, and leave every NodeId bu
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +16,7 @@ from . import graphs
 if TYPE_CHECKING:
     import onnx
 
+    from ..model import Model
     from .weights import Floats
 
 _SWEEPS = 20  # of equalization: chains of layers settle within a few
@@ -164,6 +165,16 @@ class _View:
         shape = [-1 if index == axis else 1 for index in range(read.ndim)]
         self.store(second.input[1], (read / factor.reshape(shape)).astype(np.float32))
         return float(factor[np.argmax(np.abs(np.log(factor)))])
+
+
+def rewritten(model: Model, names: Sequence[str]) -> onnx.ModelProto:
+    """The normalised ONNX of ``model``, weights loaded, after the passes ``names``."""
+    from ..frontends.onnx_frontend import read_raised
+
+    proto = read_raised(model)
+    for name in names:
+        PASSES[name](proto)
+    return proto
 
 
 def add_bias(graph: onnx.GraphProto, node: onnx.NodeProto, bias: Floats, fresh: graphs.FreshNames) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from ..types import NodeId
 from . import graphs
+from .placement_additions import Makers
 from .types import Placement, QuantizedOperator
 
 if TYPE_CHECKING:
@@ -83,14 +84,7 @@ class _Planner:
     def plan(self) -> list[QuantizedOperator]:
         chosen = {graphs.node_id(node): node for node in self.graph.node if self.suits(node)}
         inputs: dict[NodeId, tuple[str, ...]] = {name: (node.input[0],) for name, node in chosen.items()}
-        if self.placement.residual_add != "float":
-            ends = {self.before_add(self.end(node)[0]) for node in chosen.values()}
-            if self.placement.residual_add == "shortcut":  # what others read as well cannot become part of the addition
-                ends = {end for end in ends if self.counts[end] == 1}
-            for node in self.graph.node:
-                if self.is_residual(node, ends):
-                    chosen[graphs.node_id(node)] = node
-                    inputs[graphs.node_id(node)] = self.residual_inputs(node, ends)
+        inputs |= self.additions(chosen)
         return [
             self.operator(node, inputs)
             for node in self.graph.node
@@ -121,15 +115,33 @@ class _Planner:
         """A constant that holds one number a channel, or one for all; a full matrix has no integer form."""
         return bias in self.constants and math.prod(self.constants[bias].dims) in (1, channels)
 
-    def is_residual(self, node: onnx.NodeProto, ends: Collection[str]) -> bool:
-        """An addition of two activations of which a quantized operator has made one."""
+    def additions(self, chosen: dict[NodeId, onnx.NodeProto]) -> dict[NodeId, tuple[str, ...]]:
+        """The residual additions that are quantized, and which of their inputs."""
+        policy = self.placement.residual_add
+        found: dict[NodeId, tuple[str, ...]] = {}
+        if policy == "float":
+            return found
+        by_maker = policy == "by maker"
+        ending = [node for node in chosen.values() if not by_maker or node.op_type in CONVOLUTIONS]
+        ends = {self.before_add(self.end(node)[0]) for node in ending}
+        if policy != "both":  # what others read as well cannot become part of the addition
+            ends = {end for end in ends if self.counts[end] == 1}
+        makers = Makers(self.graph, self.placement, self.fixed, chosen) if by_maker else None
+        for node in filter(self.adds_activations, self.graph.node):
+            if any(name in ends for name in node.input):
+                found[graphs.node_id(node)] = self.residual_inputs(node, ends)
+            elif makers is not None and (rounded := makers.rounded(node)):
+                found[graphs.node_id(node)] = rounded
+        return found
+
+    def adds_activations(self, node: onnx.NodeProto) -> bool:
+        """An addition of two activations that may be quantized."""
         return (
             node.op_type == "Add"
             and graphs.is_standard(node)
             and graphs.node_id(node) not in self.keep_float
             and len(set(node.input)) == 2
             and not self.fixed & set(node.input)
-            and any(name in ends for name in node.input)
         )
 
     # ------------------------------------------------------------ on which tensors
@@ -178,7 +190,9 @@ class _Planner:
         return None, None
 
     def rounds_output(self, node: onnx.NodeProto, end: str, inputs: dict[NodeId, tuple[str, ...]]) -> bool:
-        if not self.placement.quantize_outputs or (node.op_type == "Add" and self.placement.residual_add == "shortcut"):
+        if not self.placement.quantize_outputs or (
+            node.op_type == "Add" and self.placement.residual_add in ("shortcut", "by maker")
+        ):
             return False
         if node.op_type not in self.placement.float_outputs:
             return True

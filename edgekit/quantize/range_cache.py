@@ -5,21 +5,24 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial as partial_of
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..cache import range_files, read_hashed, write_hashed
 from ..errors import IntegrityError
-from ..frontends.onnx_frontend import read_raised
 from ..progress import Progress, Silent
 from ..types import JSON, BuildData
 from .calibration import Collector, collecting
+from .passes import rewritten
 from .stability import is_stable
 from .statistics import Statistics
 from .statistics_file import FORMAT, from_bytes, to_bytes
 
 if TYPE_CHECKING:
+    import onnx
+
     from ..model import Model
 
 _log = logging.getLogger(__name__)
@@ -33,6 +36,7 @@ def statistics_for(
     tensors: Sequence[str],
     *,
     per_channel: Mapping[str, int] | None = None,
+    rewrites: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> Statistics:
     """Statistics of ``tensors`` of the raised model (:func:`edgekit.frontends.onnx_frontend.read_raised`) over the fit feeds.
@@ -46,6 +50,7 @@ def statistics_for(
 
     Args:
         per_channel: {tensor: axis of its channels}, see :func:`edgekit.quantize.calibration.collect`.
+        rewrites: passes (``passes.PASSES``) that the raised model goes through first.
 
     Raises:
         ModelError: the model computes no such tensor, or has changed since it was loaded.
@@ -54,11 +59,12 @@ def statistics_for(
     """
     names = sorted(set(tensors))
     axes = {name: (per_channel or {}).get(name) for name in names}
-    with range_files(_key(model, data)) as (place, partial):
+    source = partial_of(rewritten, model, rewrites)
+    with range_files(_key(model, data, rewrites)) as (place, partial):
         have = _read(place, lambda _: True)
         missing = {name: axis for name, axis in axes.items() if have is None or not _has(have, name, axis)}
         if have is None or missing:
-            made = _collect(model, data, missing, have.n_feeds if have else None, partial, progress or Silent())
+            made = _collect(source, data, missing, have.n_feeds if have else None, partial, progress or Silent())
             have = made if have is None else have.beside(made)
             write_hashed(place, to_bytes(have))
             partial.unlink(missing_ok=True)
@@ -71,7 +77,12 @@ def _has(statistics: Statistics, name: str, axis: int | None) -> bool:
 
 
 def _collect(
-    model: Model, data: BuildData, axes: Mapping[str, int | None], n_feeds: int | None, partial: Path, progress: Progress
+    source: Callable[[], onnx.ModelProto],
+    data: BuildData,
+    axes: Mapping[str, int | None],
+    n_feeds: int | None,
+    partial: Path,
+    progress: Progress,
 ) -> Statistics:
     """Statistics of the tensors in ``axes``, going on from ``partial`` where it is about the same; over ``n_feeds`` where given."""
     channels = {name: axis for name, axis in axes.items() if axis is not None}
@@ -81,12 +92,12 @@ def _collect(
         return found == axes and statistics.n_feeds <= (n_feeds or len(data.fit))
 
     start = _read(partial, is_ours)
-    with collecting(lambda: read_raised(model), list(axes), per_channel=channels, start=start) as collector:
+    with collecting(source, list(axes), per_channel=channels, start=start) as collector:
         _take_all(collector, data, n_feeds, partial, progress)
         return collector.freeze()
 
 
-def _key(model: Model, data: BuildData) -> JSON:
+def _key(model: Model, data: BuildData, rewrites: Sequence[str]) -> JSON:
     import numpy as np
     import onnx
     import onnxruntime
@@ -97,6 +108,7 @@ def _key(model: Model, data: BuildData) -> JSON:
         "fit": data.manifest_sha256,
         "until_stable": data.until_stable,
         "tools": {"numpy": np.__version__, "onnx": onnx.__version__, "onnxruntime": onnxruntime.__version__},
+        **({"rewrites": list(rewrites)} if rewrites else {}),
     }
 
 

@@ -35,8 +35,10 @@ class Placement:
             quantizes it anyway: that costs no precision, and saves the way over float.
         absorbed: activation functions directly behind, read by nothing else, whose output takes the place of the operator's own.
         bias: "int32" stores it with scale activation*weight, "float" leaves it alone.
-        residual_add: "float", "both" inputs quantized, or the "shortcut" alone, so that the main branch can fuse.
+        residual_add: "float", "both" inputs quantized, the "shortcut" alone, so that the main branch can fuse, or "by maker": each
+            input by what makes it (see ``additions``).
         fused_before_add: operators between a quantized one and a residual addition that become part of it as well.
+        rounded_before_add: operators with kernels that can put out integers: "by maker" quantizes what they hand to an addition.
         keep_depthwise_float: convolutions whose filters see one channel.
         guard_floats: keep the runtime from quantizing what was left in float between two quantized tensors (see ``float_guard``).
         least_channels: operators with fewer input or output channels (products: K or N) stay float.
@@ -54,8 +56,9 @@ class Placement:
     float_outputs: tuple[str, ...] = ()
     absorbed: tuple[str, ...] = ("Relu", "Clip")
     bias: Literal["int32", "float"] = "int32"
-    residual_add: Literal["float", "both", "shortcut"] = "float"
+    residual_add: Literal["float", "both", "shortcut", "by maker"] = "float"
     fused_before_add: tuple[str, ...] = ()
+    rounded_before_add: tuple[str, ...] = ()
     keep_depthwise_float: bool = True
     guard_floats: bool = False
     least_channels: int = 1
@@ -111,10 +114,16 @@ class Sparable:
     Attributes:
         items: the operators, in graph order.
         calibrated: the tensors whose statistics their ranges come from; empty where all are dynamic.
-        range_methods: what the candidate's scheme may choose among; empty where the target has ranges of its own.
+        range_methods: what the candidate may choose among; empty where the target has ranges of its own.
+        range_method: the candidate's own, where its scheme does not say it; ``method_option``: the build option that then takes
+            another.
+        rewrites: what is done to the model before anything is quantized (``passes.PASSES``), in order.
     """
 
     placement: Placement
     items: tuple[Quantizable, ...]
     calibrated: tuple[str, ...] = ()
     range_methods: tuple[RangeMethod, ...] = ()
+    range_method: RangeMethod = "minmax"
+    method_option: str = ""
+    rewrites: tuple[str, ...] = ()

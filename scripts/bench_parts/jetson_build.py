@@ -30,6 +30,7 @@ from .task_list import Task
 TARGET = "jetson"
 SCHEMES = ("int8", "float16", MIXED)
 UNSEEN = 24
+_STAGES = ("rejected", "built", "judged", "measured")
 
 
 @dataclass(frozen=True)
@@ -82,12 +83,12 @@ def _shape(task: Task) -> list[str] | None:
 
 
 def _precision(scheme: str, run: Run, report: DeployReport, bundle: Bundle, folder: Path) -> Precision:
-    """The best of a precision in the bundle; where none holds the gates, the first that was tried."""
+    """The closest of a precision in the bundle; where none holds the gates, the closest that was evaluated, or at least built."""
     rows = [row for row in report.candidates if row.scheme == scheme]
     if not rows:
         return Precision(scheme, "", False, "it was not offered")
     right = [row for row in rows if row.accepted]
-    row = max(right, key=_closeness) if right else rows[0]
+    row = max(right, key=_closeness) if right else max(rows, key=lambda row: (_STAGES.index(row.stage), _closeness(row)))
     placed = {each.candidate.id: folder / each.files[each.artifact.entry] for each in bundle.carried}
     known = {
         "sqnr_db": row.fidelity.sqnr_db if row.fidelity else None,

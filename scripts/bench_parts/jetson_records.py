@@ -13,7 +13,7 @@ SCHEMA = "edgekit.bench-jetson/1"
 
 @dataclass(frozen=True)
 class Precision:
-    """The candidate of one precision: one that holds the gates where there is one, otherwise the first of that precision.
+    """The candidate of one precision: one that holds the gates where there is one, otherwise the closest of that precision.
 
     ``holds``: it holds the gates on labelled data in the CPU simulation; ``reason``: why not. ``rules``: errors of edgekit's
     linter. ``parser``: what tensorrt-rtx said when it was to build it; None where it was not asked.

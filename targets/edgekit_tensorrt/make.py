@@ -22,18 +22,25 @@ if TYPE_CHECKING:
 
 #: Passes that a build option ``passes`` may name, in the order in which they are done.
 PASSES = ("batch-norm", "equalize", "bias")
+REWRITES = PASSES[:2]  # of the float model, before its ranges are looked at
+QUANTIZED = ("int8", "int8+fp16")
+METHOD_OPTION = "range_method"  # of int8+fp16, whose scheme says nothing about it
 _FEEDS_FOR_BIAS = 64  # means settle long before ranges do
 
 
 @dataclass
 class Made:
-    """A model under construction, and what was done to it: nodes by type; ``narrow``: {NodeId: why it stayed in float}."""
+    """A model under construction, and what was done to it: nodes by type.
+
+    ``narrow``: {NodeId: why it stayed in float}; ``spared``: what would be int8 and was to stay float: float16 with int8+fp16.
+    """
 
     proto: onnx.ModelProto
     quantized: Counter[str] = field(default_factory=Counter)
     halved: Counter[str] = field(default_factory=Counter)
     completed: Counter[str] = field(default_factory=Counter)
     narrow: Mapping[NodeId, str] = field(default_factory=dict)
+    spared: frozenset[NodeId] = frozenset()
 
 
 def make(model: Model, candidate: Candidate, data: BuildData | None, limits: Limits) -> Made:
@@ -45,6 +52,7 @@ def make(model: Model, candidate: Candidate, data: BuildData | None, limits: Lim
     """
     from edgekit.frontends import onnx_frontend
     from edgekit.quantize import graphs
+    from edgekit.quantize.passes import rewritten
 
     from .opsets import fit
     from .unchanged import unchanged
@@ -57,14 +65,14 @@ def make(model: Model, candidate: Candidate, data: BuildData | None, limits: Lim
     if model.quantized:
         made = Made(*_unchanged(unchanged(model, limits)))
     else:
-        made = Made(onnx_frontend.read_raised(model))
+        made = Made(rewritten(model, rewrites_of(candidate) if slug in QUANTIZED else ()))
         for node in made.proto.graph.node:
             node.name = graphs.node_id(node)
         fit(made.proto, limits)
-    if slug in ("int8", "int8+fp16") and not model.quantized:
+    if slug in QUANTIZED and not model.quantized:
         _quantize(made, model, candidate, data, limits)
     if isinstance(scheme, Float16) or slug == "int8+fp16":
-        _halve(made, candidate.keep_float, limits)
+        _halve(made, candidate.keep_float - made.spared, limits)
     return made
 
 
@@ -84,9 +92,7 @@ def _halve(made: Made, keep_float: Collection[NodeId], limits: Limits) -> None:
 
 def _quantize(made: Made, model: Model, candidate: Candidate, data: BuildData | None, limits: Limits) -> None:
     from edgekit.quantize.bias_correction import correct_biases
-    from edgekit.quantize.calibration import collect
     from edgekit.quantize.emitter import emit_qdq
-    from edgekit.quantize.passes import PASSES as REWRITES
     from edgekit.quantize.placement import calibrated_tensors, plan_placement, planned_tensors
     from edgekit.quantize.range_cache import statistics_for
 
@@ -95,17 +101,17 @@ def _quantize(made: Made, model: Model, candidate: Candidate, data: BuildData | 
     if data is None:
         raise ModelError("static int8 needs calibration data", hint="give some with --calib")
     placement, proto = placement_for(limits), made.proto
-    asked = passes_of(candidate)
-    rewritten = [name for name in PASSES if name in asked and name in REWRITES and REWRITES[name](proto)]
     made.narrow = narrow_nodes(proto)
+    quantizable = plan_placement(proto.graph, placement, keep_float=_kept(proto, made.narrow))
+    made.spared = candidate.keep_float & {operator.node for operator in quantizable}
     kept = _kept(proto, candidate.keep_float, made.narrow)
     plan = plan_placement(proto.graph, placement, keep_float=kept)
     if not plan:
         return
     tensors = list(dict.fromkeys((*calibrated_tensors(proto.graph), *planned_tensors(plan))))
-    statistics = collect(proto, tensors, data.fit) if rewritten else statistics_for(model, data, tensors)
+    statistics = statistics_for(model, data, tensors, rewrites=rewrites_of(candidate))
     ranges = _ranges(statistics.tensors, plan, range_method(candidate))
-    if "bias" in asked and correct_biases(proto, plan, placement, ranges, islice(data.fit, _FEEDS_FOR_BIAS)):
+    if "bias" in passes_of(candidate) and correct_biases(proto, plan, placement, ranges, islice(data.fit, _FEEDS_FOR_BIAS)):
         plan = plan_placement(proto.graph, placement, keep_float=kept)
     made.quantized = emit_qdq(proto, plan, placement, ranges)
 
@@ -133,9 +139,14 @@ def range_method(candidate: Candidate) -> RangeMethod:
     """Of the scheme; int8+fp16 takes it as a build option ``range_method``."""
     if isinstance(candidate.scheme, Int8Static):
         return candidate.scheme.range_method
-    return str(candidate.build_options.get("range_method", "minmax"))  # type: ignore[return-value] # reject() knows the names
+    return str(candidate.build_options.get(METHOD_OPTION, "minmax"))  # type: ignore[return-value] # reject() knows the names
 
 
 def passes_of(candidate: Candidate) -> tuple[str, ...]:
     text = str(candidate.build_options.get("passes", ""))
     return tuple(text.split(",")) if text else ()
+
+
+def rewrites_of(candidate: Candidate) -> tuple[str, ...]:
+    asked = passes_of(candidate)
+    return tuple(name for name in REWRITES if name in asked)

@@ -37,8 +37,9 @@ STORED = Placement(
     quantize_outputs=False,
     absorbed=(),
     bias="float",
-    residual_add="shortcut",
+    residual_add="by maker",
     fused_before_add=("BatchNormalization", "Relu"),
+    rounded_before_add=("AveragePool", "BatchNormalization", "GlobalAveragePool", "MaxPool", "Mul"),
     keep_depthwise_float=False,
 )
 #: Weights in float32 behind a pair: what every release takes.

@@ -66,3 +66,13 @@ def test_an_infinite_error_ends_in_a_ranking_all_the_same() -> None:
     truth = {"a": 1.0, "b": float("inf"), "c": 2.0}
     found = contributions({"a": 1.0, "b": 1.0, "c": 1.0}, Additive(truth), seconds=1)
     assert found[0].node == "b"
+
+
+def test_groups_are_split_down_to_what_matters() -> None:
+    truth = {f"n{index:02d}": 0.0 for index in range(40)} | {"n00": 1.0, "n33": 0.005}
+    own = dict.fromkeys(truth, 0.001) | {"n00": 0.5}
+    rough = {item.node: item for item in contributions(own, Additive(truth), seconds=60)}
+    fine = {item.node: item for item in contributions(own, Additive(truth), seconds=60, matters=0.001)}
+    assert not rough["n33"].alone, "less than a hundredth of all"
+    assert fine["n33"].alone
+    assert fine["n33"].error == pytest.approx(0.005)

@@ -239,3 +239,15 @@ def test_until_stable_stops_early(model: Model) -> None:
     assert found.n_feeds in (16, 32, 64, 128)
     assert len(feeds.read) <= found.n_feeds + 1
     assert statistics_for(model, data(Counted(200)), tensors(model)).n_feeds == 200
+
+
+def test_a_rewritten_model_has_statistics_of_its_own(model: Model) -> None:
+    inner = ["r1"]
+    plain = statistics_for(model, data(Counted()), inner)
+    feeds = Counted()
+    rewritten = statistics_for(model, data(feeds), inner, rewrites=("batch-norm", "equalize"))
+    assert feeds.read
+    assert rewritten.tensors["r1"].maximum != plain.tensors["r1"].maximum, "channels were scaled"
+    again = Counted()
+    expect_equal(statistics_for(model, data(again), inner, rewrites=("batch-norm", "equalize")), rewritten)
+    assert not again.read
