@@ -59,6 +59,8 @@ class Base:
     def variant(self, spared: Iterable[NodeId], method: RangeMethod) -> Candidate:
         """The candidate with ``spared`` in float and ranges by ``method``."""
         candidate = replace(self.item.planned.candidate, keep_float=frozenset(spared))
+        if spared:
+            candidate = replace(candidate, build_options={**candidate.build_options, **self.sparable.spared_options})
         if method == self.method:
             return candidate
         if isinstance(candidate.scheme, Int8Static):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
+from ..schemes import Scalar
 from ..types import NodeId
 
 RangeMethod = Literal["minmax", "percentile", "mse", "entropy"]
@@ -117,6 +119,7 @@ class Sparable:
         range_methods: what the candidate may choose among; empty where the target has ranges of its own.
         range_method: the candidate's own, where its scheme does not say it; ``method_option``: the build option that then takes
             another.
+        spared_options: build options that a variant gets in which operators are spared.
         rewrites: what is done to the model before anything is quantized (``passes.PASSES``), in order.
     """
 
@@ -126,4 +129,5 @@ class Sparable:
     range_methods: tuple[RangeMethod, ...] = ()
     range_method: RangeMethod = "minmax"
     method_option: str = ""
+    spared_options: Mapping[str, Scalar] = field(default_factory=dict)
     rewrites: tuple[str, ...] = ()

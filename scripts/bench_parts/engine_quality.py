@@ -100,9 +100,9 @@ def _ours(
         return closeness_db, path
 
     by_method = {method: made(replace(plain.candidate, scheme=Int8Static(method))) for method in methods or ("minmax",)}
-    usual_db = {method: judge.compare(path, both).usual_db for method, (_, path) in by_method.items()}
-    progress.note(f"mean of each feed's SQNR: {usual_db}")
-    method = closest(usual_db)
+    compared = {method: judge.compare(path, both) for method, (_, path) in by_method.items()}
+    progress.note(f"mean of each feed's SQNR: { {method: found.usual_db for method, found in compared.items()} }")
+    method = closest({method: found.feeds_db for method, found in compared.items()})
     best, options = by_method[method], plain.candidate.build_options
     chosen = replace(plain.candidate, scheme=Int8Static(method))
     for change in plain.target.refinements(model, chosen, plain.site) if isinstance(plain.target, Refining) else ():

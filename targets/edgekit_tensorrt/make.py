@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 PASSES = ("batch-norm", "equalize", "bias")
 REWRITES = PASSES[:2]  # of the float model, before its ranges are looked at
 QUANTIZED = ("int8", "int8+fp16")
+SPARED_OPTION = "spared"  # of int8+fp16: in which precision the search leaves what it spares
+SPARED_AS_HALF = {SPARED_OPTION: "float16"}
 METHOD_OPTION = "range_method"  # of int8+fp16, whose scheme says nothing about it
 _FEEDS_FOR_BIAS = 64  # means settle long before ranges do
 
@@ -32,7 +34,8 @@ _FEEDS_FOR_BIAS = 64  # means settle long before ranges do
 class Made:
     """A model under construction, and what was done to it: nodes by type.
 
-    ``narrow``: {NodeId: why it stayed in float}; ``spared``: what would be int8 and was to stay float: float16 with int8+fp16.
+    ``narrow``: {NodeId: why it stayed in float}; ``spared``: what would be int8 and becomes float16 instead, by the option ``spared``;
+    all else in ``keep_float`` stays in float32.
     """
 
     proto: onnx.ModelProto
@@ -102,8 +105,9 @@ def _quantize(made: Made, model: Model, candidate: Candidate, data: BuildData | 
         raise ModelError("static int8 needs calibration data", hint="give some with --calib")
     placement, proto = placement_for(limits), made.proto
     made.narrow = narrow_nodes(proto)
-    quantizable = plan_placement(proto.graph, placement, keep_float=_kept(proto, made.narrow))
-    made.spared = candidate.keep_float & {operator.node for operator in quantizable}
+    if SPARED_AS_HALF.items() <= candidate.build_options.items():
+        quantizable = plan_placement(proto.graph, placement, keep_float=_kept(proto, made.narrow))
+        made.spared = candidate.keep_float & {operator.node for operator in quantizable}
     kept = _kept(proto, candidate.keep_float, made.narrow)
     plan = plan_placement(proto.graph, placement, keep_float=kept)
     if not plan:

@@ -10,14 +10,14 @@ from edgekit.types import Candidate, Reject, Site
 
 from .content import STATIC_OPERATORS, content_of, objections
 from .limits import dotted, installed_version, limits
-from .make import PASSES, passes_of, range_method
+from .make import PASSES, SPARED_AS_HALF, SPARED_OPTION, passes_of, range_method
 
 if TYPE_CHECKING:
     from edgekit.model import Model
 
 MIXED = "int8+fp16"
 _RANGES = ("minmax", "percentile", "mse", "entropy")
-_OPTIONS = {"passes", "range_method", "sparsity"}
+_OPTIONS = {"passes", "range_method", "spared", "sparsity"}
 _LATER = {
     "fp8": "float8 is not built yet: it needs compute capability 8.9 (no Jetson before Thor) and a recipe of its own",
     "int4": "int4 weights are not built yet",
@@ -85,6 +85,8 @@ def _reject_options(what: str, candidate: Candidate) -> Reject | None:
         return Reject(what, f"there is no pass {wrong[0]!r}", f"passes are {', '.join(PASSES)}")
     if range_method(candidate) not in _RANGES:
         return Reject(what, f"there are no ranges by {range_method(candidate)!r}", f"known: {', '.join(_RANGES)}")
+    if not {SPARED_OPTION: candidate.build_options.get(SPARED_OPTION, "float16")}.items() <= SPARED_AS_HALF.items():
+        return Reject(what, "spared is float16 or not given", "float16")
     if candidate.build_options.get("sparsity", "auto") not in ("auto", "on", "off"):
         return Reject(what, "sparsity is auto, on or off", "auto")
     return None

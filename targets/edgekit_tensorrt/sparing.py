@@ -28,7 +28,7 @@ def sparable(model: Model, candidate: Candidate, limits: Limits) -> Sparable | N
     from edgekit.quantize.ranges import METHODS
     from edgekit.quantize.types import Quantizable, Sparable
 
-    from .make import METHOD_OPTION, QUANTIZED, range_method, rewrites_of
+    from .make import METHOD_OPTION, QUANTIZED, SPARED_AS_HALF, range_method, rewrites_of
     from .placement import narrow_nodes, placement_for
 
     if candidate.scheme.slug not in QUANTIZED or model.quantized:
@@ -45,6 +45,7 @@ def sparable(model: Model, candidate: Candidate, limits: Limits) -> Sparable | N
         METHODS,
         range_method=range_method(candidate),
         method_option="" if isinstance(candidate.scheme, Int8Static) else METHOD_OPTION,
+        spared_options={} if isinstance(candidate.scheme, Int8Static) else SPARED_AS_HALF,
         rewrites=rewrites,
     )
 

@@ -65,7 +65,11 @@ def test_what_is_spared_is_float32_with_int8_and_float16_beside_it(bench: Workbe
     assert weight_of(INT8) is None
     assert weight_of(replace(INT8, keep_float=kept)) == TensorProto.FLOAT
     assert weight_of(MIXED) is None
-    assert weight_of(replace(MIXED, keep_float=kept)) == TensorProto.FLOAT16
+    mixed = TARGET.sparable(bench.model(CASE), MIXED, bench.site)
+    assert mixed is not None
+    assert not sparable.spared_options
+    assert weight_of(replace(MIXED, keep_float=kept)) == TensorProto.FLOAT
+    assert weight_of(replace(MIXED, keep_float=kept, build_options=dict(mixed.spared_options))) == TensorProto.FLOAT16
     half = Candidate("tensorrt", Float16(), keep_float=kept)
     assert weight_of(half) == TensorProto.FLOAT
 
