@@ -34,7 +34,7 @@ _FEEDS_FOR_BIAS = 64  # means settle long before ranges do
 class Made:
     """A model under construction, and what was done to it: nodes by type.
 
-    ``narrow``: {NodeId: why it stayed in float}; ``spared``: what would be int8 and becomes float16 instead, by the option ``spared``;
+    ``narrow``: {NodeId: why it stayed in float}; ``spared``: what would be int8 and becomes float16, by the option ``spared``;
     all else in ``keep_float`` stays in float32.
     """
 
