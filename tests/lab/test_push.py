@@ -20,7 +20,7 @@ from support.ssh_servers import Server
 
 from edgekit.devices import AgentSession, BenchPlan, Opened
 from edgekit.devices import channel as channel_module
-from edgekit.devices import session as session_module
+from edgekit.devices import connection as connection_module
 from edgekit.errors import DeviceRunError, DeviceUnavailableError
 from edgekit.types import Measurement
 
@@ -92,7 +92,7 @@ def test_far_away(server: Server, toy: Toy) -> None:  # noqa: F811
 def test_a_slow_link_is_not_a_dead_one(server: Server, toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     """1 Mbit/s: a push takes longer than either side would wait for a sign of life, and goes through at nearly that rate."""
     monkeypatch.setattr(channel_module, "DEAD_AFTER_S", 4)
-    monkeypatch.setattr(session_module, "DEAD_AFTER_S", 4)
+    monkeypatch.setattr(connection_module, "DEAD_AFTER_S", 4)
     size = 900_000
     add_noise(toy, "big.bin", size)
     with AgentSession(transport_to(server), {"toy": toy.runner()}):
@@ -109,7 +109,7 @@ def test_a_slow_link_is_not_a_dead_one(server: Server, toy: Toy, monkeypatch: py
 def test_a_black_hole_is_noticed_on_both_sides(server: Server, toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     """The connection stands and nothing comes through: the host gives up, and so does the guardian, which frees everything."""
     monkeypatch.setattr(channel_module, "DEAD_AFTER_S", 4)
-    monkeypatch.setattr(session_module, "DEAD_AFTER_S", 4)
+    monkeypatch.setattr(connection_module, "DEAD_AFTER_S", 4)
     with Relay(server.port) as relay, AgentSession(transport_to(server, port=relay.port), {"toy": toy.runner()}) as session:
         session.push(toy.artifact, toy.files)
         opened = session.open("one", "toy", toy.runner(), toy.files)
