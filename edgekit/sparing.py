@@ -54,7 +54,9 @@ class Base:
     def method(self) -> RangeMethod:
         """How its ranges are found."""
         scheme = self.item.planned.candidate.scheme
-        return scheme.range_method if isinstance(scheme, Int8Static) else self.sparable.range_method
+        if isinstance(scheme, Int8Static) and not self.sparable.method_option:
+            return scheme.range_method
+        return self.sparable.range_method
 
     def variant(self, spared: Iterable[NodeId], method: RangeMethod) -> Candidate:
         """The candidate with ``spared`` in float and ranges by ``method``."""
@@ -63,7 +65,7 @@ class Base:
             candidate = replace(candidate, build_options={**candidate.build_options, **self.sparable.spared_options})
         if method == self.method:
             return candidate
-        if isinstance(candidate.scheme, Int8Static):
+        if isinstance(candidate.scheme, Int8Static) and not self.sparable.method_option:
             return replace(candidate, scheme=replace(candidate.scheme, range_method=method))
         return replace(candidate, build_options={**candidate.build_options, self.sparable.method_option: method})
 

@@ -117,8 +117,8 @@ class Sparable:
         items: the operators, in graph order.
         calibrated: the tensors whose statistics their ranges come from; empty where all are dynamic.
         range_methods: what the candidate may choose among; empty where the target has ranges of its own.
-        range_method: the candidate's own, where its scheme does not say it; ``method_option``: the build option that then takes
-            another.
+        range_method: the candidate's own, where ``method_option`` is the build option that takes another; without one the scheme
+            says it.
         spared_options: build options that a variant gets in which operators are spared.
         rewrites: what is done to the model before anything is quantized (``passes.PASSES``), in order.
     """

@@ -26,7 +26,7 @@ REWRITES = PASSES[:2]  # of the float model, before its ranges are looked at
 QUANTIZED = ("int8", "int8+fp16")
 SPARED_OPTION = "spared"  # of int8+fp16: in which precision the search leaves what it spares
 SPARED_AS_HALF = {SPARED_OPTION: "float16"}
-METHOD_OPTION = "range_method"  # of int8+fp16, whose scheme says nothing about it
+METHOD_OPTION = "range_method"
 _FEEDS_FOR_BIAS = 64  # means settle long before ranges do
 
 
@@ -140,10 +140,9 @@ def _ranges(statistics: Mapping[str, object], plan: Collection[QuantizedOperator
 
 
 def range_method(candidate: Candidate) -> RangeMethod:
-    """Of the scheme; int8+fp16 takes it as a build option ``range_method``."""
-    if isinstance(candidate.scheme, Int8Static):
-        return candidate.scheme.range_method
-    return str(candidate.build_options.get(METHOD_OPTION, "minmax"))  # type: ignore[return-value] # reject() knows the names
+    """By the build option ``range_method``; without it that of the scheme, which int8+fp16 says nothing of."""
+    usual = candidate.scheme.range_method if isinstance(candidate.scheme, Int8Static) else "minmax"
+    return str(candidate.build_options.get(METHOD_OPTION, usual))  # type: ignore[return-value] # reject() knows the names
 
 
 def passes_of(candidate: Candidate) -> tuple[str, ...]:

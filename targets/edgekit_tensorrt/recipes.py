@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from edgekit.types import Candidate
 
 _BIAS: dict[str, Scalar] = {"passes": "bias"}
+_CLIPPED: dict[str, Scalar] = {"range_method": "percentile"}
 _EQUALIZED: dict[str, Scalar] = {"passes": "batch-norm,equalize,bias"}
 
 
@@ -20,5 +21,6 @@ def refinements(model: Model, candidate: Candidate) -> list[dict[str, Scalar]]:
     """Single changes to try on top of ``candidate``; empty for anything but int8 of edgekit's own."""
     if not (isinstance(candidate.scheme, Int8Static) or candidate.scheme.slug == "int8+fp16") or model.quantized:
         return []
-    changes = [_BIAS, _EQUALIZED] if content_of(model).operators["Conv"] > 1 else [_BIAS]
+    # Activations of transformers have rare outliers, which one scale for a whole tensor had better clip.
+    changes = [_BIAS, _EQUALIZED] if content_of(model).operators["Conv"] > 1 else [_BIAS, _CLIPPED]
     return [change for change in changes if not change.items() <= candidate.build_options.items()]

@@ -44,7 +44,7 @@ def sparable(model: Model, candidate: Candidate, limits: Limits) -> Sparable | N
         tuple(dict.fromkeys((*calibrated_tensors(proto.graph), *planned_tensors(plan)))),
         METHODS,
         range_method=range_method(candidate),
-        method_option="" if isinstance(candidate.scheme, Int8Static) else METHOD_OPTION,
+        method_option=METHOD_OPTION,
         spared_options={} if isinstance(candidate.scheme, Int8Static) else SPARED_AS_HALF,
         rewrites=rewrites,
     )
