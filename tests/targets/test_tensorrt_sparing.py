@@ -41,12 +41,24 @@ def test_int8_and_int8_with_float16_spare_the_same_operators(bench: Workbench) -
     assert mixed is not None
     assert int8.items
     assert mixed.items == int8.items
-    assert (int8.method_option, mixed.method_option) == ("", "range_method")
-    other = TARGET.sparable(model, replace(MIXED, build_options={"range_method": "mse"}), bench.site)
-    assert other is not None
-    assert other.range_method == "mse"
+    for candidate in (INT8, MIXED):
+        assert int8.method_option == mixed.method_option == "range_method"
+        other = TARGET.sparable(model, replace(candidate, build_options={"range_method": "mse"}), bench.site)
+        assert other is not None
+        assert other.range_method == "mse"
     for scheme in (Float32(), Float16()):
         assert TARGET.sparable(model, Candidate("tensorrt", scheme), bench.site) is None
+
+
+def test_ranges_that_clip_are_tried_for_matrix_products_and_make_other_scales(bench: Workbench) -> None:
+    clipped: dict[str, Scalar] = {"range_method": "percentile"}
+    transformer = CASES["transformer"]
+    assert clipped in TARGET.refinements(bench.model(transformer), INT8, bench.site)
+    assert clipped not in TARGET.refinements(bench.model(CASE), INT8, bench.site)
+    plain, other = (
+        bench.build(transformer, candidate) for candidate in (INT8, replace(INT8, build_options={"range_method": "mse"}))
+    )
+    assert (plain.folder / "model.onnx").read_bytes() != (other.folder / "model.onnx").read_bytes()
 
 
 def test_what_is_spared_is_float32_with_int8_and_float16_beside_it(bench: Workbench) -> None:
