@@ -277,7 +277,7 @@ def _agreeing(a: Array, b: Array, kind: OutputKind) -> tuple[float, float]:
 
 def decisions(array: Array, kind: OutputKind) -> Array:
     """What an output of kind ``argmax`` or ``iou`` decides: classes, or which side of 0.5."""
-    if array.dtype.kind in "iub":
+    if array.dtype.kind in "iub" or array.size == 0:
         return array
     if kind.kind == "iou" or array.ndim < 2 or math.prod(array.shape[1:]) == 1:
         return array > 0.5

@@ -181,6 +181,16 @@ def test_no_winner_is_slower_than_a_peer_that_holds(ratio: float, expected: str)
     assert PEER in numbers(found, "not slower")
 
 
+@pytest.mark.parametrize(("ratio", "expected"), [(0.99, "met"), (0.9, "skipped"), (None, "met")])
+def test_peers_too_slow_to_be_scored_are_not_said_to_break_the_gates(ratio: float | None, expected: str) -> None:
+    slow = row(PEER, 0.5, maker="peer", evaluation=None, third=None, fails="not scored: 0.50x")
+    winner = row(WINNER, 0.5, "openvino", evaluation=None, third=None)
+    ratios = [(PEER, ratio)] if ratio is not None else []  # without one it does not run on that target
+    found = document(verdict("digits", winner, slow, ratios=ratios, target="openvino"))
+    assert verdicts(found, "not slower than the fastest peer") == [expected]
+    assert ("too slow to be scored" in numbers(found, "not slower")) == (ratio is not None)
+
+
 def test_float_is_the_peer_where_no_int8_holds() -> None:
     broken = row(PEER, 1.2, maker="peer", evaluation=quality(holds=False))
     kept = verdict("angle", broken, ratios=[], scheme="float32")

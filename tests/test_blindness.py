@@ -37,6 +37,13 @@ def test_classes_maps_and_what_is_no_decision() -> None:
     assert undecided([one, longer], kinds) == ()
 
 
+def test_an_output_that_holds_nothing_now_and_then() -> None:
+    empty, full = np.zeros((1, 0)), np.array([[0.2, 0.8]])
+    kinds = {"classes": OutputKind("argmax")}
+    assert undecided([{"classes": full}, {"classes": empty}], kinds) == ()
+    assert undecided([{"classes": empty}, {"classes": full}], kinds) == ()
+
+
 def test_a_deploy_says_so() -> None:
     model = Path(__file__).parent / "assets" / "digits" / "digits.onnx"
     one = np.zeros((1, 1, 28, 28), np.float32)

@@ -200,7 +200,7 @@ def _against_peers(found: VerdictResult, target: str) -> tuple[Line | None, floa
     fastest = max(holding, key=lambda peer: peer.speedup.value if peer.speedup else 0.0, default=None)
     int8 = "int8" in deployed.scheme or any("int8" in peer.name or "QDQ" in peer.name for peer in holding)
     if fastest is None:
-        return Line(found.task, promise, MET, "no peer's artifact holds the gates"), None
+        return _against_unscored(found, target, row, promise), None
     if fastest.name == row.name:
         return Line(found.task, promise, MET, f"both are {row.name}"), 1.0 if int8 else None
     ratio = _ratio(found, target, fastest.name)
@@ -208,6 +208,18 @@ def _against_peers(found: VerdictResult, target: str) -> tuple[Line | None, floa
         return Line(found.task, promise, MISSED, f"{row.name} was not measured beside {fastest.name}"), None
     numbers = f"{row.name} runs at {ratio_text(ratio.ratio)} of {fastest.name}"
     return Line(found.task, promise, _verdict(ratio.ratio.ci95[1] >= 1.0), numbers), 1 / ratio.ratio.value if int8 else None
+
+
+def _against_unscored(found: VerdictResult, target: str, row: Row, promise: str) -> Line:
+    """Where no peer is known to hold the gates: some may be too slow to have been scored, and then their speed has to do."""
+    unscored = [peer for peer in found.result.rows if peer.maker == "peer" and peer.evaluation is None]
+    ratios = [ratio for peer in unscored if (ratio := _ratio(found, target, peer.name)) is not None]
+    if not ratios:
+        return Line(found.task, promise, MET, "no peer's artifact holds the gates")
+    least = min(ratios, key=lambda each: each.ratio.value)
+    speed = f"{row.name} runs at {ratio_text(least.ratio)} of {least.other}, the fastest that was too slow to be scored"
+    is_met = least.ratio.ci95[1] >= 1.0
+    return Line(found.task, promise, MET if is_met else SKIPPED, f"no peer's artifact that was scored holds the gates; {speed}")
 
 
 def _is_peer_on(row: Row, found: VerdictResult, target: str) -> bool:
