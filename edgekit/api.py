@@ -81,7 +81,7 @@ def deploy(
     from .deployment import execute, worth_trying
     from .devices.plan import Timeouts
     from .preparation import Sources, prepare
-    from .run_report import planned_report
+    from .run_report import planned_report, refused_report
 
     started = time.monotonic()
     progress = progress or Silent()
@@ -103,7 +103,7 @@ def deploy(
     if dry_run:
         return planned
     if request.has_chosen_precision and not any(worth_trying(item) for item in run.planned):
-        raise _nothing_met(planned)
+        raise _nothing_met(refused_report(run, started), hint="do what the reason says instead, or use --precision auto")
     if out is not None:
         from .bundle import check_calibration
 
@@ -240,16 +240,18 @@ def _drawn(report: DeployReport) -> tuple[str | None, tuple[str, ...]]:
         return None, (f"the bundle has no drawing of the search: {problem.what} ({problem.hint or problem.why})",)
 
 
-def _nothing_met(report: DeployReport) -> BudgetError:
+_LOOSEN = "loosen --max-drop, --min-agreement or --max-latency, give more calibration data, or use --precision auto"
+
+
+def _nothing_met(report: DeployReport, *, hint: str = _LOOSEN) -> BudgetError:
     from .verdict import is_full_precision
 
     wanted = [row for row in report.candidates if not is_full_precision(row.candidate)] or list(report.candidates)
     refused = [row for row in wanted if not row.accepted]
-    why = "; ".join(f"{row.id}: {row.reason}" for row in refused[:4]) or report.reason
-    problem = BudgetError(
-        "no candidate met what was asked for",
-        why=why,
-        hint="loosen --max-drop, --min-agreement or --max-latency, give more calibration data, or use --precision auto",
-    )
+    ids: dict[str, list[str]] = {}
+    for row in refused[:4]:
+        ids.setdefault(row.reason, []).append(row.id)
+    why = "; ".join(f"{', '.join(named)}: {reason}" for reason, named in ids.items()) or report.reason
+    problem = BudgetError("no candidate met what was asked for", why=why, hint=hint)
     problem.report = report
     return problem

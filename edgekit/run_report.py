@@ -22,8 +22,18 @@ if TYPE_CHECKING:
 
 def planned_report(run: Run, started: float) -> DeployReport:
     """What ``--dry-run`` shows: the candidates, and those refused with the reason. Nothing is built."""
-    rows = [item.refused(str(item.reject) if item.reject else "would be tried") for item in run.planned]
-    return report_of(run, Choice(tuple(rows), None, "dry run: nothing was built"), started)
+    return _unbuilt(run, started, "would be tried", "dry run: nothing was built")
+
+
+def refused_report(run: Run, started: float) -> DeployReport:
+    """What is known where every candidate of the precision that was asked for is refused before anything is built."""
+    reason = "nothing was built: all that was asked for is refused"
+    return _unbuilt(run, started, "not built, as what was asked for cannot be", reason)
+
+
+def _unbuilt(run: Run, started: float, of_the_others: str, reason: str) -> DeployReport:
+    rows = [item.refused(str(item.reject) if item.reject else of_the_others) for item in run.planned]
+    return report_of(run, Choice(tuple(rows), None, reason), started)
 
 
 def report_of(

@@ -8,6 +8,7 @@ are how it asks for that; without them pytest runs all tests, as ever. Tests mar
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
@@ -94,3 +95,18 @@ def signals_as_in_a_terminal() -> Iterator[None]:
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
+
+
+@pytest.fixture(scope="module")
+def whole_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One small real bundle, unsigned, for the tests of a module that only read it."""
+    from support.bundles import small_bundle  # the runtimes that it needs are slow to import, and few tests ask for it
+
+    folder = tmp_path_factory.mktemp("bundle")
+    return small_bundle(folder / "out", folder / "work")
+
+
+@pytest.fixture
+def bundle(whole_bundle: Path, tmp_path: Path) -> Path:
+    """A copy of it, which a test may change."""
+    return Path(shutil.copytree(whole_bundle, tmp_path / "bundle"))

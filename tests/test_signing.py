@@ -36,17 +36,6 @@ def signers(keys: Keys) -> Path:
     return keys.signers("signers", "# whom I trust", keys.line(keys.mine, ME))
 
 
-@pytest.fixture(scope="module")
-def unsigned(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("bundle")
-    return small_bundle(folder / "out", folder / "work")
-
-
-@pytest.fixture
-def bundle(unsigned: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(unsigned, tmp_path / "bundle"))
-
-
 @pytest.fixture
 def signed(bundle: Path, keys: Keys) -> Path:
     sign_bundle(bundle, keys.mine)
@@ -112,9 +101,9 @@ def test_a_line_with_conditions_that_do_not_hold(options: str, signed: Path, key
         verify_bundle(signed, keys.signers("conditions", keys.line(keys.mine, ME, options)))
 
 
-def test_an_unsigned_bundle_and_an_empty_list(bundle: Path, signed: Path, unsigned: Path, keys: Keys, signers: Path) -> None:
+def test_an_unsigned_bundle_and_an_empty_list(bundle: Path, signed: Path, whole_bundle: Path, keys: Keys, signers: Path) -> None:
     with pytest.raises(IntegrityError, match="is not signed"):
-        verify_bundle(unsigned, signers)
+        verify_bundle(whole_bundle, signers)
     with pytest.raises(IntegrityError, match="does not accept"):
         verify_bundle(signed, keys.signers("empty"))
 

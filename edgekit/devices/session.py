@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,16 +24,14 @@ from .answers import failure_from, opened_from
 from .connection import MARGIN_S, Connection, Progress
 from .facts import facts_from_probe
 from .feeds import encode_feed
-from .plan import BenchPlan, EnergyPlan, Opened, SustainPlan, Timeouts
+from .plan import BenchPlan, EnergyPlan, Opened, SustainPlan
 from .push import push
 from .text import clean, clean_json
-from .transport import Transport
 
 if TYPE_CHECKING:
     from ..types import Array
     from .channel import OnEvent
 
-_TIMEOUTS = Timeouts()
 _PLAN = BenchPlan()
 
 
@@ -45,26 +44,14 @@ class WorkerFailedError(DeviceRunError):
 
 
 class AgentSession(Connection):
-    """A connected agent.
+    """A connected agent, and what is open there; made with the arguments of :class:`edgekit.devices.connection.Connection`."""
 
-    Args:
-        transport: the way to the device.
-        runners: by target name; their code goes into the agent's zipapp.
-        timeouts: how long to wait for what.
-        become: what the agent puts before its fixed list of privileged commands; empty: it runs none.
-    """
+    last_orders: measuring.Orders = ()  # the order of candidates in each round of the last bench
 
-    def __init__(
-        self,
-        transport: Transport,
-        runners: Mapping[str, Runner],
-        *,
-        timeouts: Timeouts = _TIMEOUTS,
-        become: Sequence[str] = (),
-    ) -> None:
-        super().__init__(transport, runners, timeouts=timeouts, become=become)
-        self.last_orders: measuring.Orders = ()  # the order of candidates in each round of the last bench
-        self._opened: dict[str, Opened] = {}
+    @cached_property
+    def _opened(self) -> dict[str, Opened]:
+        """By key, the candidates that are open, or were and failed."""
+        return {}
 
     # ------------------------------------------------------------ the device
     def probe(self) -> DeviceFacts:

@@ -97,6 +97,8 @@ def _speed_columns(unit: TimeUnit) -> tuple[tuple[str, Cell], ...]:
 
 
 def _print_tables(report: DeployReport, console: Console) -> None:
+    if all(row.stage == "rejected" for row in report.candidates):
+        return  # the reasons below are all that there is
     speed = _speed_columns(time_unit(row.latency_s for row in report.candidates))
     if console.width >= WIDE_COLUMNS:
         console.print(_table(report, (*speed, *QUALITY)))

@@ -27,18 +27,18 @@ def run_example(bundle: Path) -> subprocess.CompletedProcess[str]:
 
 
 # ---------------------------------------------------------------- what is in it
-def test_every_file_is_listed_and_the_bundle_is_whole(shared: Path) -> None:
-    result = check_bundle(shared)
-    files = {p.relative_to(shared).as_posix() for p in shared.rglob("*") if p.is_file()}
+def test_every_file_is_listed_and_the_bundle_is_whole(whole_bundle: Path) -> None:
+    result = check_bundle(whole_bundle)
+    files = {p.relative_to(whole_bundle).as_posix() for p in whole_bundle.rglob("*") if p.is_file()}
     assert files == {
         MANIFEST, "README.md", "run_example.py", "artifact/model.onnx", "runner/device.py", "golden/inputs.npz",
         "golden/outputs.npz", "evidence/measurements.json",
     }  # fmt: skip
     assert set(result.bundle.files) == files - {MANIFEST}
     assert result.n_files == len(files)
-    assert result.size_bytes == sum(p.stat().st_size for p in shared.rglob("*") if p.is_file())
+    assert result.size_bytes == sum(p.stat().st_size for p in whole_bundle.rglob("*") if p.is_file())
     assert result.message == "integrity ok, origin unknown"
-    assert len((shared / "README.md").read_text().splitlines()) == 5
+    assert len((whole_bundle / "README.md").read_text().splitlines()) == 5
 
 
 def test_the_drawing_and_the_steps_of_the_search_are_evidence(tmp_path: Path) -> None:
@@ -53,8 +53,8 @@ def test_the_drawing_and_the_steps_of_the_search_are_evidence(tmp_path: Path) ->
     assert str(Path.cwd()) not in json.dumps(written)
 
 
-def test_the_manifest_keeps_request_provenance_and_evidence(shared: Path) -> None:
-    read = read_bundle(shared)
+def test_the_manifest_keeps_request_provenance_and_evidence(whole_bundle: Path) -> None:
+    read = read_bundle(whole_bundle)
     assert read.request() == request()
     assert read.candidate == FLOAT
     assert [step.step for step in read.provenance] == ["read", "calibrate", "build", "judge", "measure"]
@@ -62,15 +62,15 @@ def test_the_manifest_keeps_request_provenance_and_evidence(shared: Path) -> Non
     assert read.effective["options"]["threads"] == 1
     assert read.calibration == full_report().calibration
     assert read.report == replace(full_report(), bundle=".")
-    assert read_measurements(shared) == {FLOAT.id: measurement()}
-    evidence = json.loads((shared / "evidence" / "measurements.json").read_text())
+    assert read_measurements(whole_bundle) == {FLOAT.id: measurement()}
+    evidence = json.loads((whole_bundle / "evidence" / "measurements.json").read_text())
     assert evidence["failures"]["onnx/int8"]["kind"] == "crash"
 
 
-def test_the_same_content_gives_the_same_bytes(shared: Path, tmp_path: Path) -> None:
+def test_the_same_content_gives_the_same_bytes(whole_bundle: Path, tmp_path: Path) -> None:
     again = small_bundle(tmp_path / "again", tmp_path / "work")
-    for name in (MANIFEST, *read_bundle(shared).files):
-        assert (again / name).read_bytes() == (shared / name).read_bytes(), name
+    for name in (MANIFEST, *read_bundle(whole_bundle).files):
+        assert (again / name).read_bytes() == (whole_bundle / name).read_bytes(), name
 
 
 def test_without_a_winner_the_bundle_is_evidence(tmp_path: Path) -> None:

@@ -41,10 +41,10 @@ def test_a_wrong_hash_names_the_file_expected_and_found(bundle: Path) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_any_changed_byte_is_found_or_changes_nothing(bundle: Path, shared: Path, seed: int) -> None:
+def test_any_changed_byte_is_found_or_changes_nothing(bundle: Path, whole_bundle: Path, seed: int) -> None:
     """Random damage anywhere, the manifest included: refused, or read as exactly what was written (white space in the JSON)."""
     rng = np.random.default_rng(seed)
-    original = read_bundle(shared)
+    original = read_bundle(whole_bundle)
     for _ in range(60):
         names = sorted(p.relative_to(bundle).as_posix() for p in bundle.rglob("*") if p.is_file())
         name = str(rng.choice([MANIFEST, *names]))
@@ -65,7 +65,7 @@ def test_any_changed_byte_is_found_or_changes_nothing(bundle: Path, shared: Path
         else:
             assert name == MANIFEST
             assert result.bundle == original
-        shutil.copyfile(shared / name, bundle / name)
+        shutil.copyfile(whole_bundle / name, bundle / name)
     check_bundle(bundle)
 
 

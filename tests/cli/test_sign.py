@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from support.bundles import small_bundle
 from support.commands import edgekit_forked
 from support.schemas import validator
 from support.signers import ME, OTHER, Keys, make_keys, require_ssh_keygen
@@ -23,17 +21,6 @@ require_ssh_keygen()
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
     return make_keys(tmp_path_factory.mktemp("keys"))
-
-
-@pytest.fixture(scope="module")
-def unsigned(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("bundle")
-    return small_bundle(folder / "out", folder / "work")
-
-
-@pytest.fixture
-def bundle(unsigned: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(unsigned, tmp_path / "bundle"))
 
 
 def test_from_unsigned_to_verified(bundle: Path, keys: Keys) -> None:

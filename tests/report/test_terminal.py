@@ -95,6 +95,13 @@ def test_no_winner_says_why() -> None:
     assert "next:" not in text
 
 
+def test_where_nothing_was_built_there_is_no_empty_table() -> None:
+    refused = replace(STATIC, stage="rejected", accepted=False, reason="static quantization needs calibration data")
+    text = printed(replace(REPORT, winner=None, candidates=(refused,), bundle=None), 80)
+    assert "not tried: " in text
+    assert "─" not in text
+
+
 def test_the_baseline_says_what_compression_bought() -> None:
     baseline = BaselineReport(
         model={}, speedup=Ratio(1.0, (0.98, 1.02)), size_ratio=1.0, zipped_ratio=0.29, metric=0.97, metric_float=0.98,
