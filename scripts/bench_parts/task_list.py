@@ -15,6 +15,7 @@ from .results import ROOT
 
 FOLDER = ROOT / "tests" / "tasks"
 NAMES = ("recogniser", "detector", "angle", "magika", "digits", "minilm", "silero")
+FROM_PYTORCH = ("mobilenetv2", "resnet18")
 
 
 @dataclass(frozen=True)

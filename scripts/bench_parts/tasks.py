@@ -25,6 +25,7 @@ from edgekit.progress import Progress
 from edgekit.report.progress import PlainProgress, stderr_console
 from edgekit.request_parsing import parse_duration
 from edgekit.search import timed_feed
+from edgekit.state import cache_dir
 from edgekit.types import DeployReport, Site
 
 from . import contestants, lines, measuring, records, results, stored, tables, task_list
@@ -35,10 +36,11 @@ from .task_list import Task
 PACKAGES = ("edgekit-sdk", "onnxruntime", "openvino", "nncf", "ai-edge-litert", "ai-edge-quantizer", "litert-quantizer")
 FEATURES = ("avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "amx_bf16")
 TITLE = "Tasks"
+NAMES = (*task_list.NAMES, *task_list.FROM_PYTORCH)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--only", default=",".join(task_list.NAMES), help="tasks, separated by commas (all of them unless said)")
+    parser.add_argument("--only", default=",".join(NAMES), help="tasks, separated by commas (all of them unless said)")
     parser.add_argument("--budget", default="300", help="the --budget of each deploy (300 s unless said)")
     parser.add_argument("--no-peers", action="store_true", help="leave the peers' recipes out")
     parser.add_argument("--output", default=str(results.DOCUMENT), help="document to write; - prints to stdout and keeps nothing")
@@ -47,6 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Exit code 1 when something that was promised of a task of this run does not hold, 130 after Ctrl-C."""
     progress = PlainProgress(stderr_console())
+    # Caches are this run's own; a toolchain is the same in every run, and takes minutes.
+    os.environ.setdefault("EDGEKIT_TOOLCHAINS", str(cache_dir() / "toolchains"))
     try:
         names, budget_s = _chosen(arguments.only), parse_duration(arguments.budget)
         output = None if arguments.output == "-" else Path(arguments.output)
@@ -62,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
                 progress.note(f"{name} is left out: {problem}")
                 left_out = True
                 continue
-            document = records.merged(document, result, task_list.NAMES)
+            document = records.merged(document, result, NAMES)
             if output:  # after every task: a long run that is ended keeps what it has found
                 stored.write(records.data_path(output), document)
                 results.replace(TITLE, tables.document(document), output)
@@ -82,10 +86,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _chosen(text: str) -> list[str]:
     names = [name.strip() for name in text.split(",") if name.strip()]
-    unknown = [name for name in names if name not in task_list.NAMES]
+    unknown = [name for name in names if name not in NAMES]
     if unknown or not names:
-        raise UsageError(f"unknown task {', '.join(unknown) or text!r}", hint=f"known: {', '.join(task_list.NAMES)}")
-    return [name for name in task_list.NAMES if name in names]
+        raise UsageError(f"unknown task {', '.join(unknown) or text!r}", hint=f"known: {', '.join(NAMES)}")
+    return [name for name in NAMES if name in names]
 
 
 @contextlib.contextmanager

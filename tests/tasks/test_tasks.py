@@ -18,7 +18,7 @@ from edgekit.feed_checks import hash_feed
 
 pytestmark = pytest.mark.real_model
 TASKS = Path(__file__).resolve().parent
-NAMES = ("recogniser", "minilm", "digits")
+NAMES = ("recogniser", "minilm", "digits", "resnet18")
 
 
 def load(name: str) -> ModuleType:
@@ -40,8 +40,14 @@ ANSWERS = {
     "recogniser": np.eye(6625, dtype=np.float32)[[0] * 40][None],
     "minilm": np.eye(1, 384, dtype=np.float32),
     "digits": np.eye(1, 10, dtype=np.float32),
+    "resnet18": np.eye(1, 10, dtype=np.float32),
 }
-SIZES = {"recogniser": (100, 200, 500), "minilm": (100, 400, 1000), "digits": (500, 1000, 2500)}  # predict calls
+SIZES = {
+    "recogniser": (100, 200, 500),
+    "minilm": (100, 400, 1000),
+    "digits": (500, 1000, 2500),
+    "resnet18": (100, 100, 500),
+}  # predict calls
 
 
 @pytest.mark.parametrize("name", NAMES)
