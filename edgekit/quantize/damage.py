@@ -98,6 +98,6 @@ def _first_groups(ranked: Sequence[NodeId]) -> list[tuple[NodeId, ...]]:
 
 def _shared_out(error: float, group: tuple[NodeId, ...], own_errors: Mapping[NodeId, float]) -> list[Contribution]:
     whole = sum(own_errors[node] for node in group)
-    if len(group) == 1 or not whole > 0:
+    if len(group) == 1 or not 0 < whole < math.inf:
         return [Contribution(node, error / len(group), len(group) == 1) for node in group]
     return [Contribution(node, error * own_errors[node] / whole, alone=False) for node in group]

@@ -26,7 +26,8 @@ def own_errors(
     *,
     threads: int = 2,
 ) -> dict[NodeId, float]:
-    """Error energy relative to signal energy at the output of each operator, its inputs being float's, over ``feeds``.
+    """Error energy relative to signal energy at the output of each operator, its inputs being float's, over ``feeds``; infinite
+    where it is no finite number.
 
     Every operator has a twin that reads the same values in rounded form; only two sums an operator leave the graph.
     """
@@ -37,12 +38,21 @@ def own_errors(
     sums = np.zeros(len(names))
     for feed in feeds:
         values = session.run(names, {name: array for name, array in feed.items() if name in inputs})
-        sums += np.nan_to_num(np.asarray([float(value) for value in values]), nan=np.inf)
+        sums += np.asarray([float(value) for value in values])
     found = {}
     for index, node in enumerate(writer.energies):
         noise, signal = sums[2 * index], sums[2 * index + 1]
-        found[node] = float(noise / signal) if signal > 0 else float(noise > 0)
+        if not np.isfinite(noise):
+            found[node] = np.inf
+        else:
+            found[node] = float(noise / signal) if signal > 0 else float(noise > 0)
     return found
+
+
+def _parts(item: Quantizable) -> list[NodeId]:
+    """The nodes that one operator is made of, in order: itself, the addition of its bias, the activation function."""
+    operator = item.operator
+    return [part for part in (operator.node, operator.bias_add, operator.absorbed) if part is not None]
 
 
 class _Twins(RoundingWriter):
@@ -54,28 +64,28 @@ class _Twins(RoundingWriter):
         self.energies: dict[NodeId, tuple[str, str]] = {}
 
     def write(self) -> onnx.ModelProto:
-        absorbing = {item.operator.absorbed: item for item in self.items.values() if item.operator.absorbed}
-        results: dict[NodeId, str] = {}  # of twins that wait for their activation function
+        parts = {part: item for item in self.items.values() for part in _parts(item)}
+        waiting: dict[NodeId, tuple[str, str]] = {}  # by operator not over yet: what it puts out so far, and its twin
         for node in self.model.graph.node:
             self.nodes.append(node)
-            item = self.items.get(node_id(node))
-            if item is not None:
+            name = node_id(node)
+            item = parts.get(name)
+            if item is None:
+                continue
+            if name == item.node:
                 twin = self._copy(node, self.rounded_inputs(item, node))
-                if item.operator.absorbed:
-                    results[item.node] = twin
-                else:
-                    self._compare(item, twin, node.output[0])
-            elif (of := absorbing.get(node_id(node))) is not None:
-                position = list(node.input).index(self._result_of(of))
-                self._compare(of, self._copy(node, {position: results[of.node]}), node.output[0])
+            else:
+                exact, twin = waiting[item.node]
+                twin = self._copy(node, {list(node.input).index(exact): twin})
+            if name == _parts(item)[-1]:
+                self._compare(item, twin, node.output[0])
+            else:
+                waiting[item.node] = (node.output[0], twin)
         del self.model.graph.output[:]
         for pair in self.energies.values():
             for name in pair:
                 self.model.graph.output.append(self.onnx.helper.make_tensor_value_info(name, self.onnx.TensorProto.FLOAT, []))
         return self.finish()
-
-    def _result_of(self, item: Quantizable) -> str:
-        return item.node  # a NodeId is the name of the first output
 
     def _copy(self, node: onnx.NodeProto, inputs: Mapping[int, str]) -> str:
         twin = self.onnx.NodeProto()

@@ -68,6 +68,12 @@ def test_an_infinite_error_ends_in_a_ranking_all_the_same() -> None:
     assert found[0].node == "b"
 
 
+def test_errors_of_their_own_that_are_infinite_share_out_alike() -> None:
+    truth = {f"n{index:02d}": 1.0 for index in range(16)}
+    found = contributions(dict.fromkeys(truth, float("inf")), Additive(truth), seconds=0)
+    assert [item.error for item in found] == [1.0] * 16
+
+
 def test_groups_are_split_down_to_what_matters() -> None:
     truth = {f"n{index:02d}": 0.0 for index in range(40)} | {"n00": 1.0, "n33": 0.005}
     own = dict.fromkeys(truth, 0.001) | {"n00": 0.5}

@@ -19,8 +19,32 @@ from edgekit.quantize.types import Placement, Quantizable, Range
 from edgekit.testing.models import conv_net, shared_net, transformer_block
 from edgekit.types import Array
 
+
+def perceptron() -> onnx.ModelProto:
+    """Products whose biases are added by nodes of their own, a Relu behind one of them."""
+    random = np.random.default_rng(0)
+    sizes = {"w1": (16, 32), "b1": (32,), "w2": (32, 4), "b2": (4,)}
+    return onnx.helper.make_model(
+        onnx.helper.make_graph(
+            [
+                onnx.helper.make_node("MatMul", ["x", "w1"], ["product"]),
+                onnx.helper.make_node("Add", ["b1", "product"], ["sum"]),
+                onnx.helper.make_node("Relu", ["sum"], ["hidden"]),
+                onnx.helper.make_node("MatMul", ["hidden", "w2"], ["last"]),
+                onnx.helper.make_node("Add", ["last", "b2"], ["y"]),
+            ],
+            "perceptron",
+            [onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [3, 16])],
+            [onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [3, 4])],
+            [onnx.numpy_helper.from_array(random.normal(size=size).astype(np.float32), name) for name, size in sizes.items()],
+        ),
+        opset_imports=[onnx.helper.make_opsetid("", 17)],
+        ir_version=8,
+    )
+
+
 PLACEMENT = Placement("test", {"Conv": 0, "MatMul": 1, "Gemm": 1})
-MODELS = {"conv": conv_net, "transformer": transformer_block, "shared": shared_net}
+MODELS = {"conv": conv_net, "transformer": transformer_block, "shared": shared_net, "perceptron": perceptron}
 
 
 def feeds_of(model: onnx.ModelProto, n: int = 6) -> list[dict[str, Array]]:
@@ -120,6 +144,12 @@ def test_own_errors_are_those_of_one_operator_switched_on_at_its_output(name: st
             noise += float(((switched.run(feed, [last.node])[name_of_end] - exact) ** 2).sum())
             signal += float((exact**2).sum())
         assert errors[last.node] == pytest.approx(noise / signal, rel=1e-3)
+
+
+def test_an_error_that_is_no_number_is_infinite() -> None:
+    model, feeds, ranges, items = prepared("perceptron")
+    loud = [{"x": np.full_like(feed["x"], 1e30)} for feed in feeds]  # its energy is beyond float32
+    assert own_errors(model, items, PLACEMENT, ranges, loud, threads=1)["product"] == np.inf
 
 
 def test_a_dynamic_operator_takes_its_range_from_the_value_itself() -> None:
