@@ -57,10 +57,10 @@ def refine_all(workshop: Workshop, compared: Compared, budget: Budget) -> None:
         best = item
         for change in changes:
             if allowance.is_over:
-                return
+                break  # what was found until then is put to use all the same
             progress.advance(done, total, f"{item.id} with {', '.join(f'{k}={v}' for k, v in change.items())}")
             candidate = replace(best.planned.candidate, build_options={**best.planned.candidate.build_options, **change})
-            best = _better(workshop, compared, best, candidate)
+            best = _better(workshop, compared, item, best, candidate)
             done += 1
         if best is not item:
             workshop.refined_from[best.id] = item.id
@@ -83,8 +83,8 @@ def _changes(model: Model, item: Built) -> Sequence[Mapping[str, Scalar]]:
     return target.refinements(model, candidate, item.planned.site)
 
 
-def _better(workshop: Workshop, compared: Compared, best: Built, candidate: Candidate) -> Built:
-    """The variant if it is closer to float on held-out data than ``best``, else ``best``."""
+def _better(workshop: Workshop, compared: Compared, offered: Built, best: Built, candidate: Candidate) -> Built:
+    """The variant if it is closer to float on held-out data than ``best`` (what ``offered`` was refined to so far), else ``best``."""
     made = _made(workshop, compared, plan_one(best.planned, workshop.model, candidate))
     if made is None:
         return best
@@ -92,7 +92,7 @@ def _better(workshop: Workshop, compared: Compared, best: Built, candidate: Cand
     before_db, after_db = before.closeness_db, after.closeness_db
     rises = after_db > before_db + KEPT_ABOVE_DB
     if rises and is_no_chance(before.feeds_db, after.feeds_db):
-        if best.planned.candidate.build_options:  # a step on the way, not what the target offered
+        if best is not offered:  # a step on the way
             _drop(workshop, compared, best, f"{made.id} is closer to float: {after_db:.1f} dB against {before_db:.1f} dB")
         return made
     beyond = ", beyond what may be chance" if rises else ""

@@ -140,6 +140,34 @@ def test_nothing_is_tried_when_the_budget_is_spent(session: Session) -> None:
     assert options_of(run(session, {"a": 1}, budget=budget)) == [{}]
 
 
+def test_what_was_found_before_the_time_was_up_is_put_to_use(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    class TimeForOne:
+        looks = 0
+
+        @property
+        def is_over(self) -> bool:
+            self.looks += 1
+            return self.looks > 1
+
+    monkeypatch.setattr(refinement, "Allowance", lambda *_: TimeForOne())
+    target = Target([{"a": 1}, {"c": 1}])
+    items = [built(target, SITE, candidate) for candidate in (BASE, SIBLING)]
+    compared = Compared({item.id: item for item in items}, {item.id: comparison(NOISE[""]) for item in items}, {})
+    workshop = Workshop(setting(session), View(), None, None, 1)  # type: ignore[arg-type]
+    refine_all(workshop, compared, Budget(1e6))
+    refined = Candidate("fake", Int8Static(), build_options={"a": 1})
+    assert workshop.refined_from == {refined.id: BASE.id}
+    assert Candidate("fake", Int8Static(), build_options={"a": 1}, run_options={"streams": 2}).id in compared.built
+
+
+def test_what_the_target_offered_stays_whatever_options_it_has(session: Session) -> None:
+    offered = Candidate("fake", Int8Static(), build_options={"": 1})
+    item = built(Target([{"a": 1}]), SITE, offered)
+    compared = Compared({item.id: item}, {item.id: comparison(NOISE[""])}, {})
+    refine_all(Workshop(setting(session), View(), None, None, 1), compared, Budget(1e6))  # type: ignore[arg-type]
+    assert options_of(compared) == [{"": 1}, {"": 1, "a": 1}]
+
+
 def test_a_rise_that_scatters_more_than_it_rises_is_chance() -> None:
     before = [9.4, 8.5, 13.9, 14.6, 10.4, 10.1, 16.9, 12.2, 17.2, 15.0, 12.0, 11.9]
     scattered = [9.1, 13.7, 15.3, 14.0, 12.1, 13.2, 17.5, 14.0, 13.3, 13.9, 16.1, 10.9]
