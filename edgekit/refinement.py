@@ -84,7 +84,7 @@ def _changes(model: Model, item: Built) -> Sequence[Mapping[str, Scalar]]:
 
 
 def _better(workshop: Workshop, compared: Compared, offered: Built, best: Built, candidate: Candidate) -> Built:
-    """The variant if it is closer to float on held-out data than ``best`` (what ``offered`` was refined to so far), else ``best``."""
+    """The variant if it is closer to float on held-out data than ``best``, which is what ``offered`` has become; else ``best``."""
     made = _made(workshop, compared, plan_one(best.planned, workshop.model, candidate))
     if made is None:
         return best

@@ -8,6 +8,7 @@ itself, with float activations in front of it, so that no shift is corrected twi
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +22,8 @@ from .weights import symmetric_int8
 
 if TYPE_CHECKING:
     import onnx
+
+    from .affine import AffineParameters
 
     Means = dict[tuple[str, int], tuple[Array, Array]]
 
@@ -77,14 +80,19 @@ def _channel_means(
     inputs = {value.name for value in model.graph.input}
     with expose(model, sorted({name for name, _ in wanted} - inputs)) as exposed:
         for feed in feeds:
-            for values in (feed, *exposed.run(feed)):
+            for values in chain([feed], exposed.run(feed)):
                 for key in [key for key in wanted if key[0] in values]:
                     name, axis = key
-                    value = np.moveaxis(values[name], axis, 0).reshape(values[name].shape[axis], -1)
-                    pair = [value.sum(axis=1, dtype=np.float64), fake_quantize(value, steps[name]).sum(axis=1, dtype=np.float64)]
+                    pair = _channel_sums(values[name], axis, steps[name])
                     sums[key] = [old + new for old, new in zip(sums[key], pair, strict=True)] if key in sums else pair
-                    counts[key] += value.shape[1]
+                    counts[key] += values[name].size // values[name].shape[axis]
+                del values  # before the next group is made: see ``ExposedModel.run``
     return {key: (pair[0] / max(1, counts[key]), pair[1] / max(1, counts[key])) for key, pair in sums.items()}
+
+
+def _channel_sums(value: Array, axis: int, steps: AffineParameters) -> list[Array]:
+    by_channel = np.moveaxis(value, axis, 0).reshape(value.shape[axis], -1)
+    return [each.sum(axis=1, dtype=np.float64) for each in (by_channel, fake_quantize(by_channel, steps))]
 
 
 def _shift(

@@ -178,7 +178,7 @@ def rewritten(model: Model, names: Sequence[str]) -> onnx.ModelProto:
 
 
 def add_bias(graph: onnx.GraphProto, node: onnx.NodeProto, bias: Floats, fresh: graphs.FreshNames) -> None:
-    """Give a ``Conv`` or ``Gemm`` that has none (or another) the bias ``bias`` of its own."""
+    """Give a ``Conv`` or ``Gemm`` that has none (or another) the bias ``bias`` of its own, whole: a ``beta`` would scale it."""
     from onnx import numpy_helper
 
     name = fresh(f"{graphs.node_id(node)}_bias")
@@ -186,6 +186,9 @@ def add_bias(graph: onnx.GraphProto, node: onnx.NodeProto, bias: Floats, fresh: 
     inputs = [*node.input, ""][:2]
     del node.input[:]
     node.input.extend([*inputs, name])
+    kept = [found for found in node.attribute if found.name != "beta"]
+    del node.attribute[:]
+    node.attribute.extend(kept)
 
 
 def _read_instead(graph: onnx.GraphProto, names: dict[str, str]) -> None:

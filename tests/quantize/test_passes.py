@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import contextlib
+import weakref
 from collections import Counter
+from collections.abc import Iterator
 
 import numpy as np
 import onnx
@@ -8,11 +11,13 @@ import pytest
 from onnx import numpy_helper
 from support.quantized_graphs import PLAIN, copy, graph, node, normal, ranges_of, run, sqnr_db
 
+from edgekit.quantize import exposing
 from edgekit.quantize.bias_correction import correct_biases
 from edgekit.quantize.emitter import emit_qdq
 from edgekit.quantize.passes import equalize, fold_batch_norms
 from edgekit.quantize.placement import plan_placement
 from edgekit.quantize.types import Range
+from edgekit.types import Array, Feed
 
 
 def types(model: onnx.ModelProto) -> Counter[str]:
@@ -111,9 +116,10 @@ def test_nothing_is_scaled_through_what_is_not_linear() -> None:
     [
         [node("Conv", "x w", "y")],
         [node("Gemm", "f w b", "y", transB=1, alpha=0.5)],
+        [node("Gemm", "f w", "y", transB=1, beta=0.5)],
         [node("MatMul", "f t", "h"), node("Add", "b h", "y")],
     ],
-    ids=["conv without a bias", "gemm", "matmul"],
+    ids=["conv without a bias", "gemm", "gemm without the bias that its beta would scale", "matmul"],
 )
 def test_a_shift_is_taken_off_the_bias(nodes: list[onnx.NodeProto]) -> None:
     """Activations that are cut off shift what is computed from them; the mean is right again afterwards."""
@@ -141,3 +147,24 @@ def test_a_shift_is_taken_off_the_bias(nodes: list[onnx.NodeProto]) -> None:
 
     assert mean_error(corrected=False) > 0.1
     assert mean_error(corrected=True) < 0.03
+
+
+def test_activations_of_one_group_are_gone_before_the_next_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes = [node("Conv", "x w", "h"), node("Conv", "h v", "y")]
+    model = graph(nodes, {"x": [1, 3, 5, 5]}, ["y"], w=normal(3, 3, 1, 1), v=normal(3, 3, 1, 1, seed=1))
+    gone: list[bool] = []
+
+    class Exposed:
+        def run(self, feed: Feed) -> Iterator[dict[str, Array]]:
+            value = np.ones((1, 3, 5, 5), np.float32)
+            seen = weakref.ref(value)
+            group = {"h": value}
+            del value
+            yield group
+            del group
+            gone.append(seen() is None)
+
+    monkeypatch.setattr(exposing, "expose", lambda *_: contextlib.nullcontext(Exposed()))
+    ranges = dict.fromkeys("xhy", Range(-4, 4))
+    correct_biases(model, plan_placement(model.graph, PLAIN), PLAIN, ranges, [{"x": normal(1, 3, 5, 5)}] * 2)
+    assert gone == [True, True]
