@@ -140,18 +140,16 @@ class Simulation:
 
     def _ranges(self, method: RangeMethod) -> Mapping[str, Range]:
         from .quantize.emitter import shared_ranges
+        from .quantize.placement import planned_tensors
         from .quantize.range_cache import statistics_for
-        from .quantize.ranges import activation_range
+        from .quantize.ranges import ranges_for
 
-        placement = self._sparable.placement
         if self._data is None or not self._sparable.calibrated:
             return {}
         statistics = statistics_for(self._model, self._data, self._sparable.calibrated, rewrites=self._sparable.rewrites)
-        ranges = {
-            name: activation_range(found, method, dtype=placement.activation_type, symmetric=placement.activation_symmetric)
-            for name, found in statistics.tensors.items()
-        }
-        return shared_ranges(self._graph().graph, [item.operator for item in self._sparable.items], ranges)
+        operators = [item.operator for item in self._sparable.items if not item.dynamic]
+        ranges = ranges_for(statistics.tensors, planned_tensors(operators), self._sparable.placement, method)
+        return shared_ranges(self._graph().graph, operators, ranges)
 
 
 def _affordable(seconds: float, run_s: float, between: tuple[int, int]) -> int:

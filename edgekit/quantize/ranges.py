@@ -2,18 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 import numpy as np
 
-from ..errors import DataError
+from ..errors import DataError, ModelError
 from ..types import Array
 from .affine import STORED, SYMMETRIC_STEPS, ActivationType
 from .divergence import entropy_range
 from .squared_error import mse_range
 from .statistics import TensorStatistics
-from .types import Range, RangeMethod
+from .types import Placement, Range, RangeMethod
 
 METHODS: tuple[RangeMethod, ...] = ("minmax", "percentile", "mse", "entropy")
 PERCENTILE = 99.99
+
+
+def ranges_for(
+    statistics: Mapping[str, TensorStatistics], tensors: Iterable[str], placement: Placement, method: RangeMethod
+) -> dict[str, Range]:
+    """What each of ``tensors`` is taken to span, stored as ``placement`` stores activations; see :func:`activation_range`.
+
+    Raises:
+        ModelError: one of them had no finite value in calibration, perhaps because that part of the model never ran.
+    """
+    found = {}
+    for name in tensors:
+        seen = statistics.get(name)
+        if seen is None or not seen.count:
+            n_odd = seen.n_nonfinite if seen else 0
+            raise ModelError(
+                f"the activation {name!r} has no range",
+                why=f"its {n_odd} values in calibration were infinite or NaN" if n_odd else "it was not seen during calibration",
+                hint="give calibration data on which every part of the model runs",
+            )
+        found[name] = activation_range(seen, method, dtype=placement.activation_type, symmetric=placement.activation_symmetric)
+    return found
 
 
 def activation_range(
@@ -30,12 +54,13 @@ def activation_range(
             the least divergence of the quantized distribution from the one seen.
 
     Raises:
-        DataError: no finite value was seen, or ``percentile`` is not in (50, 100].
+        ModelError: no finite value was seen.
+        DataError: ``percentile`` is not in (50, 100].
     """
     if not 50 < percentile <= 100:
         raise DataError(f"{percentile:g} is no percentile to cut activations at", hint="use a number above 50, up to 100")
     if not statistics.count:
-        raise DataError("a tensor without a finite value has no range", why=f"{statistics.n_nonfinite} values were not finite")
+        raise ModelError("a tensor without a finite value has no range", why=f"{statistics.n_nonfinite} values were not finite")
     seen = Range(min(statistics.minimum, 0.0), max(statistics.maximum, 0.0))
     if method == "minmax" or seen.low == seen.high:
         return seen

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import onnx
 
     from edgekit.model import Model
-    from edgekit.quantize.types import QuantizedOperator, Range, RangeMethod
+    from edgekit.quantize.types import RangeMethod
     from edgekit.types import BuildData, Candidate, NodeId
 
 #: Passes that a build option ``passes`` may name, in the order in which they are done.
@@ -98,6 +98,7 @@ def _quantize(made: Made, model: Model, candidate: Candidate, data: BuildData | 
     from edgekit.quantize.emitter import emit_qdq
     from edgekit.quantize.placement import calibrated_tensors, plan_placement, planned_tensors
     from edgekit.quantize.range_cache import statistics_for
+    from edgekit.quantize.ranges import ranges_for
 
     from .placement import narrow_nodes, placement_for
 
@@ -114,7 +115,7 @@ def _quantize(made: Made, model: Model, candidate: Candidate, data: BuildData | 
         return
     tensors = list(dict.fromkeys((*calibrated_tensors(proto.graph), *planned_tensors(plan))))
     statistics = statistics_for(model, data, tensors, rewrites=rewrites_of(candidate))
-    ranges = _ranges(statistics.tensors, plan, range_method(candidate))
+    ranges = ranges_for(statistics.tensors, planned_tensors(plan), placement, range_method(candidate))
     if "bias" in passes_of(candidate) and correct_biases(proto, plan, placement, ranges, islice(data.fit, _FEEDS_FOR_BIAS)):
         plan = plan_placement(proto.graph, placement, keep_float=kept)
     made.quantized = emit_qdq(proto, plan, placement, ranges)
@@ -126,17 +127,6 @@ def _kept(proto: onnx.ModelProto, *names: Collection[NodeId]) -> set[NodeId]:
 
     there = {graphs.node_id(node) for node in proto.graph.node}
     return set().union(*names) & there
-
-
-def _ranges(statistics: Mapping[str, object], plan: Collection[QuantizedOperator], method: RangeMethod) -> dict[str, Range]:
-    from edgekit.quantize.placement import planned_tensors
-    from edgekit.quantize.ranges import activation_range
-
-    return {
-        name: activation_range(statistics[name], method, dtype="int8", symmetric=True)  # type: ignore[arg-type]
-        for name in planned_tensors(list(plan))
-        if name in statistics
-    }
 
 
 def range_method(candidate: Candidate) -> RangeMethod:

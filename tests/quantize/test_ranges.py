@@ -6,13 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from edgekit.errors import DataError
+from edgekit.errors import DataError, ModelError
 from edgekit.quantize.affine import affine_of, fake_quantize
 from edgekit.quantize.divergence import divergences
-from edgekit.quantize.ranges import METHODS, activation_range
+from edgekit.quantize.ranges import METHODS, activation_range, ranges_for
 from edgekit.quantize.squared_error import expected_error
 from edgekit.quantize.statistics import TensorAccumulator, TensorStatistics
-from edgekit.quantize.types import Range, RangeMethod
+from edgekit.quantize.types import Placement, Range, RangeMethod
 from edgekit.types import Array
 
 _RANDOM = np.random.default_rng(3)
@@ -158,8 +158,22 @@ def test_special_tensors(method: RangeMethod) -> None:
 
 
 def test_nothing_finite_has_no_range() -> None:
-    with pytest.raises(DataError, match="no range"):
+    with pytest.raises(ModelError, match="no range"):
         activation_range(statistics(np.float32([np.nan])), "minmax", dtype="int8", symmetric=True)
+
+
+@pytest.mark.parametrize(
+    ("seen", "why"),
+    [
+        ({"b": statistics(np.float32([np.nan, np.inf]))}, "2 values in calibration were infinite or NaN"),
+        ({"b": statistics(np.zeros(0, np.float32))}, "was not seen"),
+        ({}, "was not seen"),
+    ],
+    ids=["never finite", "always empty", "unknown"],
+)
+def test_what_was_never_seen_is_named(seen: dict[str, TensorStatistics], why: str) -> None:
+    with pytest.raises(ModelError, match=f"'b' has no range: .*{why}"):
+        ranges_for({"a": statistics(np.ones(3)), **seen}, ["a", "b"], Placement("test", {}), "mse")
 
 
 @pytest.mark.parametrize("percentile", [0.0, 50.0, 100.5])
