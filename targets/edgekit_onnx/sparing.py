@@ -24,21 +24,22 @@ _AXES = {"Conv": 0, "MatMul": 1, "Gemm": 1}
 def sparable(model: Model, candidate: Candidate, site: Site, *, dynamic_operators: Collection[str]) -> Sparable | None:
     """The operators that ``candidate`` quantizes; None where there is nothing to choose.
 
-    Recurrent layers are not among them: they cannot be simulated. A candidate that rewrites the model first has other operators,
-    and one scale a tensor (the default recipe that everybody runs) is there to be compared with, not to be improved.
+    Recurrent layers are not among them: they cannot be simulated. One scale a tensor (the default recipe that everybody runs) is
+    there to be compared with, not to be improved. A bias that is corrected is taken for float.
 
     Args:
         dynamic_operators: types whose activations take their range from each value.
     """
-    from edgekit.frontends import onnx_frontend
+    from edgekit.quantize.passes import PASSES, rewritten
     from edgekit.quantize.placement import calibrated_tensors, plan_placement
     from edgekit.quantize.ranges import METHODS
 
     scheme = candidate.scheme
-    rewrites = {"batch-norm", "equalize"} & set(str(candidate.build_options.get("passes", "")).split(","))
-    if rewrites or not (isinstance(scheme, Int8Static) or scheme == Int8Dynamic()):
+    if not (isinstance(scheme, Int8Static) or scheme == Int8Dynamic()):
         return None
-    graph = onnx_frontend.read_raised(model).graph
+    asked = str(candidate.build_options.get("passes", "")).split(",")
+    rewrites = tuple(name for name in PASSES if name in asked)
+    graph = rewritten(model, rewrites).graph
     placement = placement_of(candidate, site)
     items = _dynamic(graph, candidate, site, dynamic_operators)
     calibrated: list[str] = []
@@ -48,7 +49,8 @@ def sparable(model: Model, candidate: Candidate, site: Site, *, dynamic_operator
         calibrated = calibrated_tensors(graph)
     order = {name: index for index, node in enumerate(graph.node) for name in node.output}
     items.sort(key=lambda item: order[item.node])
-    return Sparable(placement, tuple(items), tuple(calibrated), METHODS if calibrated else ()) if items else None
+    methods = METHODS if calibrated else ()
+    return Sparable(placement, tuple(items), tuple(calibrated), methods, rewrites=rewrites) if items else None
 
 
 def _dynamic(graph: onnx.GraphProto, candidate: Candidate, site: Site, operators: Collection[str]) -> list[Quantizable]:
