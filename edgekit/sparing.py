@@ -29,7 +29,7 @@ from .search import Compared, timed_feed
 from .simulation import Simulation
 from .sparing_sets import UNTIMED_MATTERS, Gains, Trail, closeness_of, rank, sets_worth_building
 from .targets import Sparing
-from .types import NodeId, RunFailure
+from .types import NodeId
 from .verdict import FASTER, is_full_precision
 
 if TYPE_CHECKING:
@@ -85,7 +85,8 @@ def spare_all(workshop: Workshop, compared: Compared, budget: Budget) -> Trail:
     ]
     if not wanted:
         return trail
-    floats_s = {id(item.planned.target): _operator_seconds(workshop, item) for item in compared.built.values() if _is_float(item)}
+    floats = [item for item in compared.built.values() if _is_float(item)]
+    floats_s = {id(item.planned.target): _operator_seconds(workshop, trail, item) for item in floats}
     incumbent_s = min((sum(found.values()) for found in floats_s.values() if found), default=math.inf)
     bases = [_base(workshop, trail, item, found, floats_s) for item, found in wanted]
     groups = _groups(sorted(bases, key=lambda base: base.gains.least_s))
@@ -195,7 +196,7 @@ def _record_errors(workshop: Workshop, trail: Trail, group: Sequence[Base], erro
 
 
 def _gains(workshop: Workshop, trail: Trail, base: Built, float_s: Mapping[NodeId, float], nodes: Sequence[NodeId]) -> Gains:
-    quantized_s = _operator_seconds(workshop, base) if float_s else {}
+    quantized_s = _operator_seconds(workshop, trail, base) if float_s else {}
     if not quantized_s:
         trail.add(base.id, "the times of operators are not known: each is taken to gain alike")
         return Gains(dict.fromkeys(nodes, 1.0), len(nodes) + 1e-3, is_measured=False)
@@ -214,22 +215,25 @@ def _is_float(item: Built) -> bool:
     return isinstance(item.planned.target, Sparing) and is_full_precision(item.planned.candidate)
 
 
-def _operator_seconds(workshop: Workshop, item: Built) -> dict[NodeId, float]:
+def _operator_seconds(workshop: Workshop, trail: Trail, item: Built) -> dict[NodeId, float]:
     """Seconds an inference and operator; empty where the runtime does not tell, or this is not the device it is for."""
     from .contract import to_artifact
 
     if not workshop.is_timed:
         return {}
-
     target, session = item.planned.target, workshop.setting.session
     assert isinstance(target, Sparing)
     timed = replace(item, runner=replace(item.runner, options={**item.runner.options, "layers": True}, host_options={}))
     key = f"{item.id} by operator"
-    if isinstance(open_worker(session, key, timed), RunFailure):
-        return {}
     try:
+        failure = open_worker(session, key, timed)
+        if failure is not None:
+            raise DeviceRunError("it does not load", why=failure.message)
         feed = timed_feed(next(iter(workshop.view.feeds)), workshop.model.inputs)
         layers = session.layers(key, to_artifact(feed, item.artifact.io), runs=PROFILED_RUNS)
+    except DeviceRunError as problem:  # of being watched; it runs otherwise
+        trail.add(item.id, f"its operators cannot be timed: {problem}")
+        return {}
     finally:
         session.close_worker(key)
     return target.operator_seconds(workshop.model, item.folder, item.artifact, layers) if layers else {}

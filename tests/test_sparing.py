@@ -7,15 +7,19 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from support.searching import built
 
+from edgekit import sparing
+from edgekit.errors import DeviceRunError
 from edgekit.fidelity import Comparison, OutputKind
+from edgekit.profiles import machine_profile
 from edgekit.quantize.damage import Contribution
 from edgekit.quantize.types import Placement, Quantizable, QuantizedOperator, Sparable
 from edgekit.schemes import Int8Static, Scheme, Vendor
 from edgekit.simulation import closest
-from edgekit.sparing import Base, _groups
+from edgekit.sparing import Base, _gains, _groups
 from edgekit.sparing_sets import MOST_SETS, Gains, Trail, rank, sets_worth_building
-from edgekit.types import Candidate
+from edgekit.types import Candidate, RunFailure, Site
 
 KINDS = {"y": OutputKind("cosine")}
 
@@ -159,3 +163,33 @@ def test_a_variant_takes_its_range_method_where_its_candidate_says_it() -> None:
     expected = Candidate("fake", Vendor("int8+fp16"), build_options={"range_method": "mse"}, keep_float=frozenset("a"))
     assert mixed.variant(["a"], "mse") == expected
     assert mixed.variant([], "minmax") == mixed.item.planned.candidate
+
+
+class Profiled:
+    """A target whose runtime tells times by operator, and a session in which that fails."""
+
+    def __init__(self) -> None:
+        self.closed: list[str] = []
+
+    def sparable(self, *_: object) -> None: ...
+
+    def operator_seconds(self, *_: object) -> dict[str, float]:
+        raise AssertionError("there is nothing to read")
+
+    def layers(self, key: str, feed: object, *, runs: int) -> object:
+        raise DeviceRunError("it failed on the device", why="no space left for the profile")
+
+    def close_worker(self, key: str) -> None:
+        self.closed.append(key)
+
+
+@pytest.mark.parametrize("failure", [None, RunFailure("error", "no space left to load it")], ids=["when it runs", "when it loads"])
+def test_operators_that_cannot_be_timed_are_no_end_of_the_run(failure: RunFailure | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sparing, "open_worker", lambda *_: failure)
+    fake, trail = Profiled(), Trail()
+    item = built(fake, Site(machine_profile("x86_64")), Candidate("fake", Int8Static()))
+    view, model = SimpleNamespace(feeds=[{}]), SimpleNamespace(inputs=[])
+    shop: Any = SimpleNamespace(is_timed=True, setting=SimpleNamespace(session=fake), view=view, model=model)
+    assert not _gains(shop, trail, item, {"a": 1.0}, ["a"]).is_measured
+    assert "no space left" in str(trail.steps[0]["what"])
+    assert fake.closed == [f"{item.id} by operator"]
