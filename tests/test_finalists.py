@@ -8,7 +8,7 @@ from support.searching import Session, built, comparison, setting
 from support.verdicts import STATIC
 
 from edgekit.budget import Budget
-from edgekit.finalists import CAN_WIN, FLOAT, TOO_SLOW, _incumbent, _not_evaluated, _rank, _rivals, _taking_turns
+from edgekit.finalists import CAN_WIN, FLOAT, TOO_SLOW, _closer_refused, _incumbent, _not_evaluated, _rank, _rivals, _taking_turns
 from edgekit.profiles import machine_profile
 from edgekit.schemes import BFloat16, Float16, Float32, Int8Dynamic, Int8Static, WeightOnly
 from edgekit.search import Compared
@@ -101,6 +101,15 @@ def test_what_is_no_closer_than_a_refused_one_is_tried_only_where_there_is_a_bud
     assert "no closer to float than x" in _not_evaluated({}, 1, CAN_WIN, Budget(None), "x")
     assert _not_evaluated({}, 1, CAN_WIN, Budget(1e6), "x") == ""
     assert _not_evaluated({}, 1, TOO_SLOW, Budget(None), "x") == ""
+
+
+def test_where_outputs_have_no_closeness_one_that_is_refused_says_nothing_of_the_others() -> None:
+    rows = compared(x=(Candidate("a", Int8Static()), 0.02, 0.99), y=(Candidate("b", Int8Static()), 0.02, 0.99))
+    refused = {"x": replace(STATIC, stage="judged", accepted=False)}
+    assert _closer_refused(rows, refused, "y") == "x"
+    for found in rows.comparisons.values():
+        found.signal = found.noise = found.dot = found.candidate_power = 0.0  # classes are integers
+    assert _closer_refused(rows, refused, "y") == ""
 
 
 def test_where_nothing_has_to_be_beaten_slow_ones_can_win_too() -> None:
