@@ -122,10 +122,7 @@ class Simulation:
         }
 
     def _error_of(self, nodes: Sequence[NodeId]) -> float:
-        comparison = self._compare(self._switched, nodes, FEEDS_FOR_ERRORS)
-        if comparison.is_broken:
-            return float("inf")
-        return comparison.noise / comparison.signal if comparison.signal > 0 else 0.0
+        return output_error(self._compare(self._switched, nodes, FEEDS_FOR_ERRORS))
 
     def _compare(self, switched: SwitchedModel, quantized: Collection[NodeId], n_feeds: int) -> Comparison:
         comparison, chosen = Comparison(self._kinds), frozenset(quantized)
@@ -150,6 +147,16 @@ class Simulation:
         operators = [item.operator for item in self._sparable.items if not item.dynamic]
         ranges = ranges_for(statistics.tensors, planned_tensors(operators), self._sparable.placement, method)
         return shared_ranges(self._graph().graph, operators, ranges)
+
+
+def output_error(comparison: Comparison) -> float:
+    """The error energy of the outputs relative to float's; of outputs that are integers (classes, masks), what disagrees."""
+    if comparison.is_broken:
+        return math.inf
+    if comparison.signal > 0:
+        return comparison.noise / comparison.signal
+    agreement = comparison.agreement()
+    return 1 - agreement.value if agreement is not None else 0.0
 
 
 def _affordable(seconds: float, run_s: float, between: tuple[int, int]) -> int:

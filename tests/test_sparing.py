@@ -6,6 +6,7 @@ from collections.abc import Collection
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from support.searching import built
 
@@ -16,7 +17,7 @@ from edgekit.profiles import machine_profile
 from edgekit.quantize.damage import Contribution
 from edgekit.quantize.types import Placement, Quantizable, QuantizedOperator, Sparable
 from edgekit.schemes import Int8Static, Scheme, Vendor
-from edgekit.simulation import closest
+from edgekit.simulation import closest, output_error
 from edgekit.sparing import Base, _gains, _groups
 from edgekit.sparing_sets import MOST_SETS, Gains, Trail, rank, sets_worth_building
 from edgekit.types import Candidate, RunFailure, Site
@@ -113,6 +114,17 @@ def test_the_usual_range_method_stays_unless_another_is_clearly_closer() -> None
 def test_another_range_method_must_be_closer_by_more_than_chance() -> None:
     assert closest({"mse": [10.0, 12.0, 14.0], "entropy": [16.0, 8.0, 15.0]}) == "mse", "one feed of three"
     assert closest({"mse": [10.0, 12.0, 14.0], "entropy": [11.0, 13.2, 14.9]}) == "entropy"
+
+
+def test_an_error_of_masks_is_what_disagrees() -> None:
+    masks = Comparison({"y": OutputKind("argmax")})
+    masks.add({"y": np.array([[0, 1, 1, 2]])}, {"y": np.array([[0, 1, 2, 2]])})
+    assert output_error(masks) == 0.25
+    values = Comparison(KINDS)
+    values.add({"y": np.float32([[3.0, 4.0]])}, {"y": np.float32([[3.0, 3.0]])})
+    assert output_error(values) == pytest.approx(1 / 25)
+    values.add({"y": np.float32([[3.0, 4.0]])}, {"y": np.float32([[np.nan, 4.0]])})
+    assert output_error(values) == np.inf
 
 
 def test_without_times_no_speed_is_estimated() -> None:
