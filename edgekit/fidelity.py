@@ -58,6 +58,8 @@ def _kind(name: str, arrays: Sequence[Array]) -> OutputKind:
     for axis in (-1, 1):
         if first.ndim > 1 and first.shape[axis] > 1 and in_unit and all(_sums_to_one(a, axis) for a in arrays):
             return OutputKind("argmax", axis)
+    if first.ndim == 1 and first.size > 1 and in_unit and all(_sums_to_one(a, 0) for a in arrays):
+        return OutputKind("argmax", 0)  # a distribution without an axis for samples
     if in_unit and first.ndim >= 3 and min(first.shape[-2:]) >= _MAP_SIDE:
         return OutputKind("iou")
     if in_unit and (first.ndim < 2 or math.prod(first.shape[1:]) == 1):
@@ -279,10 +281,9 @@ def decisions(array: Array, kind: OutputKind) -> Array:
     """What an output of kind ``argmax`` or ``iou`` decides: classes, or which side of 0.5."""
     if array.dtype.kind in "iub" or array.size == 0:
         return array
-    if kind.kind == "iou" or array.ndim < 2 or math.prod(array.shape[1:]) == 1:
+    if kind.kind == "iou" or (array.ndim < 2 and kind.axis != 0) or (array.ndim > 1 and math.prod(array.shape[1:]) == 1):
         return array > 0.5
-    classes: Array = array.argmax(kind.axis)
-    return classes
+    return np.asarray(array.argmax(kind.axis))
 
 
 def _cosine(a: Array, b: Array) -> float:

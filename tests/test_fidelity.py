@@ -103,6 +103,20 @@ def test_a_probability_agrees_by_its_decision() -> None:
     assert agreement.value == 0.5
 
 
+def test_a_distribution_over_classes_alone_agrees_by_its_class() -> None:
+    """Held against 0.5 each, 98 of 100 classes would agree although another one is found."""
+    feeds = [np.full(100, 0.1 / 99, np.float32) for _ in range(3)]
+    for winner, feed in enumerate(feeds):
+        feed[winner] = 0.9
+    kinds = output_kinds([{"p": feed} for feed in feeds])
+    comparison = Comparison(kinds)
+    for feed, other in zip(feeds, [feeds[0], feeds[1], np.roll(feeds[2], 1)], strict=True):
+        comparison.add({"p": feed}, {"p": other})
+    agreement = comparison.agreement()
+    assert agreement is not None
+    assert agreement.value == pytest.approx(2 / 3)
+
+
 @pytest.mark.parametrize("axis", [1, 2])
 def test_boxes_in_pixels_do_not_hide_that_every_score_is_lost(axis: int) -> None:
     found, lost = (_detections(scale) if axis == 1 else _detections(scale).transpose(0, 2, 1) for scale in (1.0, 0.0))
