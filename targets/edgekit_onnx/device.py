@@ -74,7 +74,11 @@ class Session:
             self._profile = tempfile.mkdtemp(prefix="edgekit-profile-")
             settings.enable_profiling = True
             settings.profile_file_prefix = os.path.join(self._profile, "layers")
-        self._session: Any = ort.InferenceSession(files[entry], settings, providers=["CPUExecutionProvider"])
+        try:
+            self._session: Any = ort.InferenceSession(files[entry], settings, providers=["CPUExecutionProvider"])
+        except BaseException:  # whoever is not made is not closed either
+            self._remove_profile()
+            raise
         self._dtypes = {value.name: DTYPES.get(value.type) for value in self._session.get_inputs()}
         self._outputs = [value.name for value in self._session.get_outputs()]
         #: What is in force, as far as the runtime says.

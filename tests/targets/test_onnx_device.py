@@ -86,4 +86,8 @@ def test_layers_are_timed_on_request_and_leave_nothing(
     assert all(0 <= row["time_s"] < 1 for row in rows)
     assert timed.layers() is None
     device.Session(files, {"layers": True}).close()
+    broken = tmp_path / "broken.onnx"
+    broken.write_bytes(b"no model")
+    with pytest.raises(Exception, match="(?i)protobuf"):
+        device.Session({"broken.onnx": str(broken)}, {"layers": True})
     assert not list(scratch.iterdir())
