@@ -31,7 +31,7 @@ class OnnxTarget:
     """The ``onnx`` plugin; see :class:`edgekit.targets.Target`."""
 
     name = "onnx"
-    version = "2"
+    version = "3"
     supports_keep_float = True
     compression_worth = COMPRESSION_WORTH
     device_runtime = DeviceRuntime(("onnxruntime",))
@@ -99,8 +99,6 @@ class OnnxTarget:
         from edgekit.frontends import onnx_frontend
         from edgekit.frontends.graph import opset_of
 
-        from .placements import placement_of
-
         tools = _tools()
         refused = self.reject(model, candidate, site)
         if refused is not None:
@@ -127,7 +125,7 @@ class OnnxTarget:
                 "tools": tools,
                 "opset": opset_of(made),
                 "ir_version": made.ir_version,
-                "weight_bits": placement_of(candidate, site).weight_bits if quantized else None,
+                "weight_bits": _weight_bits(candidate, site) if quantized else None,
                 "nodes_quantized": dict(sorted(quantized.items())),
                 "nodes_with_float_weights": dict(sorted(_float_nodes(made).items())),
                 "nodes_kept_float_on_request": sorted(candidate.keep_float),
@@ -216,6 +214,18 @@ def _make(model: Model, candidate: Candidate, data: BuildData | None, site: Site
             )
         return made, done
     raise AssertionError(f"reject() lets {scheme} pass")
+
+
+def _weight_bits(candidate: Candidate, site: Site) -> int:
+    """Of the weights that are multiplied as integers, or stored as such; where operators differ, the fewest."""
+    from .placements import placement_of
+
+    scheme = candidate.scheme
+    if isinstance(scheme, WeightOnly):
+        return scheme.bits
+    if isinstance(scheme, Int8Static):
+        return placement_of(candidate, site).weight_bits
+    return 8 if scheme == Int8Dynamic("uint8") else limits(site).weight_bits
 
 
 def _listed(candidate: Candidate, option: str) -> tuple[str, ...]:

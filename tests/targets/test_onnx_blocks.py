@@ -88,6 +88,7 @@ CASE = ModelCase("products", lambda: model(transposed=False), lambda _, seed: {"
 def test_four_bits_are_offered_where_there_are_large_products(bench: Workbench) -> None:
     assert WeightOnly(4) in [candidate.scheme for candidate in bench.candidates(CASE)]
     built = bench.build(CASE, Candidate("onnx", WeightOnly(4)))
+    assert built.artifact.provenance["weight_bits"] == 4
     assert built.artifact.provenance["nodes_quantized"] == {"Gemm": 1}
     assert not built.artifact.provenance["fold_weights"]
     assert relative_error(bench.run(built, CASE.feed(1, 3)), bench.reference(CASE, CASE.feed(1, 3))) < 0.2
