@@ -141,7 +141,7 @@ def _correct(
         return False
     node = nodes[operator.node]
     name = operator.bias or (node.input[2] if len(node.input) > 2 else "")
-    if name and name not in constants:
+    if name and not (name in constants and graphs.is_one_a_channel(constants[name], len(shift))):
         return False
     old = np.asarray(numpy_helper.to_array(constants[name]), np.float32) if name else np.zeros(len(shift), np.float32)
     bias = (np.broadcast_to(old.reshape(-1), shift.shape) - shift).astype(np.float32)

@@ -5,6 +5,7 @@ Only nodes of the main graph are considered: bodies of ``If`` and ``Loop`` keep 
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Collection, Mapping
 
@@ -16,7 +17,7 @@ from ..frontends.graph import node_id, subgraphs
 
 __all__ = [
     "WEIGHT_INPUTS", "FreshNames", "attribute", "channels", "consumed_names", "drop_unused", "float_initializers", "has_attribute",
-    "is_depthwise", "is_standard", "node_id", "nodes_with_weights", "require_domain", "require_known", "select",
+    "is_depthwise", "is_one_a_channel", "is_standard", "node_id", "nodes_with_weights", "require_domain", "require_known", "select",
 ]  # fmt: skip
 
 #: Operators whose constant weights can be stored in int8, and the positions of those weights among the inputs.
@@ -72,6 +73,12 @@ def channels(node: onnx.NodeProto, weight: onnx.TensorProto) -> tuple[int, int]:
     if node.op_type == "ConvTranspose":
         return first, second * int(attribute(node, "group", 1))
     return (second, first) if attribute(node, "transB", 0) else (first, second)
+
+
+def is_one_a_channel(bias: onnx.TensorProto, channels: int) -> bool:
+    """Whether ``bias`` holds one number a channel, or one for all; a matrix, or one a row, has no integer form."""
+    size = math.prod(bias.dims)
+    return size in (1, channels) and (len(bias.dims) < 2 or bias.dims[-1] == size)
 
 
 def require_known(graph: onnx.GraphProto, keep_float: Collection[str]) -> None:

@@ -109,11 +109,7 @@ class _Planner:
             return False
         if not bias or self.placement.bias == "float" or self.placement is _EVERYTHING:
             return True
-        return self.is_a_channels(bias, graphs.channels(node, weight)[1])
-
-    def is_a_channels(self, bias: str, channels: int) -> bool:
-        """A constant that holds one number a channel, or one for all; a full matrix has no integer form."""
-        return bias in self.constants and math.prod(self.constants[bias].dims) in (1, channels)
+        return bias in self.constants and graphs.is_one_a_channel(self.constants[bias], graphs.channels(node, weight)[1])
 
     def additions(self, chosen: dict[NodeId, onnx.NodeProto]) -> dict[NodeId, tuple[str, ...]]:
         """The residual additions that are quantized, and which of their inputs."""

@@ -4,6 +4,7 @@ import contextlib
 import weakref
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -147,6 +148,15 @@ def test_a_shift_is_taken_off_the_bias(nodes: list[onnx.NodeProto]) -> None:
 
     assert mean_error(corrected=False) > 0.1
     assert mean_error(corrected=True) < 0.03
+
+
+@pytest.mark.parametrize("rows", [[5, 3], [5, 1]])
+def test_a_bias_that_is_not_one_a_channel_is_left(rows: list[int]) -> None:
+    model = graph([node("Gemm", "x w b", "y")], {"x": [5, 6]}, ["y"], w=normal(6, 3), b=normal(*rows))
+    placement = replace(PLAIN, bias="float")
+    plan = plan_placement(model.graph, placement)
+    assert [one.node for one in plan] == ["y"]
+    assert correct_biases(model, plan, placement, {"x": Range(-1, 1), "y": Range(-9, 9)}, [{"x": normal(5, 6)}]) == []
 
 
 def test_activations_of_one_group_are_gone_before_the_next_is_made(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -103,6 +103,7 @@ def test_keep_float_leaves_the_operator_or_the_activation_function() -> None:
         graph([node("Gemm", "x w", "y", transA=1)], {"x": [4, 3]}, ["y"], w=normal(4, 5)),
         graph([node("Gemm", "x w b", "y", beta=0.5)], {"x": [3, 4]}, ["y"], w=normal(4, 5), b=normal(5)),
         graph([node("Gemm", "x w b", "y")], {"x": [3, 4]}, ["y"], w=normal(4, 5), b=normal(3, 5)),
+        graph([node("Gemm", "x w b", "y")], {"x": [5, 4]}, ["y"], w=normal(4, 5), b=normal(5, 1)),
         graph([node("Gemm", "x w x2", "y")], {"x": [3, 4], "x2": [5]}, ["y"], w=normal(4, 5)),
         graph([node("MatMul", "x w", "y")], {"x": [2, 3, 4]}, ["y"], w=normal(2, 4, 5)),
         graph([node("MatMul", "w x", "y")], {"x": [4, 5]}, ["y"], w=normal(3, 4)),
