@@ -15,7 +15,7 @@ def is_no_chance(before_db: Sequence[float], after_db: Sequence[float]) -> bool:
     A single feed has nothing to tell chance by.
 
     Args:
-        before_db, after_db: each feed's SQNR in dB, of the same feeds in the same order.
+        before_db, after_db: each feed's closeness in dB, of the same feeds in the same order.
     """
     rises = [after - before for before, after in zip(before_db, after_db, strict=True)]
     if len(rises) < 2:

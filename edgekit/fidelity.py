@@ -160,7 +160,7 @@ class Comparison:
     def add(self, reference: Outputs, candidate: Outputs) -> None:
         """Takes the outputs of one feed. A shape that differs, or a value that is not finite, counts as disagreement."""
         self.feeds += 1
-        signal, noise = self.signal, self.noise
+        signal, noise, equal, total = self.signal, self.noise, self._n_equal, self._n_total
         for name, kind in self.kinds.items():
             a, b = reference[name], candidate[name]
             if not _comparable(a, b):
@@ -178,11 +178,23 @@ class Comparison:
                 self._regressions.setdefault(name, _Regression()).add(a, b)
             else:
                 self._count(name, *_agreeing(a, b, kind))
-        self._feeds_db.append(_decibels(self.signal - signal, math.inf if self.is_broken else self.noise - noise))
+        signal, noise = self.signal - signal, math.inf if self.is_broken else self.noise - noise
+        if all(reference[name].dtype.kind != "f" for name in self.kinds) and not self.is_broken:
+            signal = self._n_total - total
+            noise = signal - (self._n_equal - equal)
+        self._feeds_db.append(_decibels(signal, noise))
 
     def _count(self, name: str, equal: float, total: float) -> None:
         self.equal[name] = self.equal.get(name, 0) + equal
         self.total[name] = self.total.get(name, 0) + total
+
+    @property
+    def _n_equal(self) -> float:
+        return sum(self.equal.values())
+
+    @property
+    def _n_total(self) -> float:
+        return sum(self.total.values())
 
     @property
     def sqnr_db(self) -> float | None:
@@ -206,19 +218,26 @@ class Comparison:
 
     @property
     def closeness_db(self) -> float:
-        """For ranking: the SQNR; infinite where the outputs are exactly float's, minus infinite where it has no value."""
+        """For ranking: the SQNR, or, where all outputs are integers (classes, masks), all of them over those that differ, in dB;
+        infinite where the outputs are exactly float's, minus infinite where it has no value.
+        """
         if self.sqnr_db is not None:
             return self.sqnr_db
-        return math.inf if self.cosine == 1 else -math.inf
+        if self.signal > 0 or self.noise > 0:
+            return math.inf if self.cosine == 1 else -math.inf
+        differing = self._n_total - self._n_equal
+        if differing > 0:
+            return 10 * math.log10(self._n_total / differing)
+        return math.inf if self._n_total > 0 else -math.inf
 
     @property
     def feeds_db(self) -> list[float]:
-        """Each feed's own SQNR, -20 to 100 dB."""
+        """Each feed's own closeness, -20 to 100 dB."""
         return list(self._feeds_db)
 
     @property
     def usual_db(self) -> float:
-        """The mean over feeds of each feed's own SQNR, -20 to 100 dB. For choosing by few feeds: one with large errors, which
+        """The mean over feeds of each feed's own closeness, -20 to 100 dB. For choosing by few feeds: one with large errors, which
         decides ``sqnr_db``, counts as one.
         """
         return sum(self._feeds_db) / len(self._feeds_db) if self._feeds_db else -math.inf

@@ -94,11 +94,11 @@ def _next(
 def _closer_refused(compared: Compared, rows: Mapping[str, CandidateReport], key: str) -> str:
     """One that is at least as close to float as ``key`` and was refused all the same; empty where there is none.
 
-    Outputs that are integers (classes, masks) have no closeness: there nothing is known beforehand.
+    Outputs that are integers (classes, masks) are too coarse for that: several differ from float's equally often.
     """
-    closeness_db = compared.comparisons[key].closeness_db
-    if closeness_db == -math.inf:
+    if compared.comparisons[key].signal <= 0:
         return ""
+    closeness_db = compared.comparisons[key].closeness_db
     for other, row in rows.items():
         was_refused = row.stage == "judged" and not row.accepted
         if was_refused and other in compared.comparisons and compared.comparisons[other].closeness_db >= closeness_db:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .model import Model
     from .types import BuildData, Candidate, NodeId
 
-KEPT_ABOVE_DB = 0.1  # a smaller rise of the SQNR is a tie, and the simpler build stays
+KEPT_ABOVE_DB = 0.1  # a smaller rise of the closeness is a tie, and the simpler build stays
 
 
 @dataclass(frozen=True)
@@ -89,16 +89,21 @@ def _better(workshop: Workshop, compared: Compared, offered: Built, best: Built,
     if made is None:
         return best
     before, after = (compared.comparisons[item.id] for item in (best, made))
-    before_db, after_db = before.closeness_db, after.closeness_db
-    rises = after_db > before_db + KEPT_ABOVE_DB
+    rises = after.closeness_db > before.closeness_db + KEPT_ABOVE_DB
     if rises and is_no_chance(before.feeds_db, after.feeds_db):
         if best is not offered:  # a step on the way
-            _drop(workshop, compared, best, f"{made.id} is closer to float: {after_db:.1f} dB against {before_db:.1f} dB")
+            _drop(workshop, compared, best, f"{made.id} is closer to float: {_beside(after, before)}")
         return made
     beyond = ", beyond what may be chance" if rises else ""
-    why = f"no better than {best.id} on held-out data{beyond}: SQNR {after_db:.1f} dB against {before_db:.1f} dB"
-    _drop(workshop, compared, made, why)
+    _drop(workshop, compared, made, f"no better than {best.id} on held-out data{beyond}: {_beside(after, before)}")
     return best
+
+
+def _beside(one: Comparison, other: Comparison) -> str:
+    if one.signal > 0:
+        return f"SQNR {one.closeness_db:.1f} dB against {other.closeness_db:.1f} dB"
+    agreements = (found.value if (found := each.agreement()) else 0.0 for each in (one, other))
+    return "agreement " + " against ".join(f"{value:.3f}" for value in agreements)
 
 
 def _drop(workshop: Workshop, compared: Compared, item: Built, reason: str) -> None:

@@ -43,7 +43,7 @@ class Simulation:
         methods: range methods to choose among. The one whose simulation comes closest to float is taken (``method``), where it is
             so by more than chance. Held-out feeds are few, and one odd among them must not decide: each counts alike, and as many
             of those that the ranges come from are looked at as well. A method has no parameter that could fit them.
-        on_method: told each method and how close its simulation came, in dB.
+        on_method: told each method and how close its simulation came, as SQNR in dB; minus infinity where outputs have none.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Simulation:
                 n_feeds = _affordable(METHODS_SHARE * seconds / len(methods), 3 * run_s, FEEDS_FOR_METHODS)
                 self._feeds_for_sets = _affordable(SETS_SHARE * seconds / USUAL_SETS, run_s, FEEDS_FOR_SETS)
             comparison = self._comparison_of_method(switched, n_feeds)
-            on_method(method, comparison.usual_db)
+            on_method(method, comparison.usual_db if comparison.signal > 0 else -math.inf)
             found[method] = (comparison, switched, ranges)
         self.method = closest({method: comparison.feeds_db for method, (comparison, _, _) in found.items()})
         _, self._switched, self._chosen_ranges = found[self.method]
@@ -168,7 +168,7 @@ def closest(feeds_db: Mapping[RangeMethod, Sequence[float]]) -> RangeMethod:
     """The method that comes closest to float; the usual one, where none is clearly closer, and by more than chance.
 
     Args:
-        feeds_db: by method, the SQNR of each feed, of the same feeds in the same order.
+        feeds_db: by method, the closeness of each feed, of the same feeds in the same order.
     """
     usual_db = {method: statistics.mean(found) if found else -math.inf for method, found in feeds_db.items()}
     best = max(usual_db, key=lambda method: usual_db[method])

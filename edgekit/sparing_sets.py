@@ -147,7 +147,7 @@ def _shortest(simulation: Simulation, ranking: Sequence[NodeId], holds: Callable
 
 
 def closeness_of(comparison: Comparison) -> dict[str, JSON]:
-    return {"sqnr_db": _finite(comparison.closeness_db), "agreement": _agreement(comparison)}
+    return {"sqnr_db": comparison.sqnr_db, "agreement": _agreement(comparison)}
 
 
 def _agreement(comparison: Comparison) -> float:

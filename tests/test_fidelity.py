@@ -223,3 +223,19 @@ def test_the_usual_closeness_stays_finite_whatever_an_output_holds() -> None:
     comparison.add({"y": signal}, {"y": np.full((1, 4), np.nan, dtype=np.float32)})
     comparison.add({"y": signal * 0}, {"y": signal})
     assert comparison.usual_db == pytest.approx((100 - 20 - 20) / 3)
+
+
+def test_masks_are_as_close_as_few_of_them_differ() -> None:
+    mask = np.zeros((1, 10, 10), np.int64)
+    comparison = Comparison(output_kinds([{"y": mask}]))
+    comparison.add({"y": mask}, {"y": mask})
+    assert comparison.closeness_db == math.inf
+    turned = mask.copy()
+    turned[0, 0] = 1  # ten of a hundred
+    comparison.add({"y": mask}, {"y": turned})
+    assert comparison.feeds_db == pytest.approx([100, 10])
+    assert comparison.closeness_db == pytest.approx(10 * math.log10(20))
+    assert comparison.sqnr_db is None, "there is no signal whose energy could be told"
+    comparison.add({"y": mask}, {"y": mask[:, :5]})
+    assert comparison.closeness_db == -math.inf
+    assert comparison.feeds_db[-1] == -20

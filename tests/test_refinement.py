@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 from support.searching import Session, built, comparison, setting
 
@@ -13,6 +14,7 @@ from edgekit.budget import Budget
 from edgekit.building import Built
 from edgekit.chance import is_no_chance
 from edgekit.errors import DataError, ModelError
+from edgekit.fidelity import Comparison, OutputKind
 from edgekit.profiles import machine_profile
 from edgekit.refinement import Workshop, refine_all
 from edgekit.schemes import Float32, Int8Static, Scalar
@@ -109,6 +111,25 @@ def test_a_change_that_does_not_help_is_left_out_of_what_follows_and_says_by_how
     assert row.id in session.closed
     assert row.fidelity is not None
     assert row.id not in compared.comparisons
+
+
+def test_masks_are_refined_by_how_few_differ(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    def masks(turned: int) -> Comparison:
+        found = Comparison({"y": OutputKind("argmax")})
+        for _ in range(4):
+            found.add({"y": np.zeros((1, 100), np.int64)}, {"y": np.arange(100)[None] < turned})
+        return found
+
+    turned = {"a": 5, "b": 12}
+    monkeypatch.setattr(
+        refinement, "compare_one", lambda _, __, item: masks(turned[list(item.planned.candidate.build_options)[-1]])
+    )
+    item = built(Target([{"a": 1}, {"b": 1}]), SITE, BASE)
+    compared = Compared({item.id: item}, {item.id: masks(20)}, {})
+    refine_all(Workshop(setting(session), View(), None, None, 1), compared, Budget(1e6))  # type: ignore[arg-type]
+    assert options_of(compared) == [{}, {"a": 1}]
+    (row,) = compared.refused.values()
+    assert row.reason.endswith("agreement 0.880 against 0.950")
 
 
 def test_a_tie_keeps_the_simpler_build(session: Session) -> None:
