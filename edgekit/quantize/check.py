@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -24,11 +25,11 @@ def check_calibration(
 ) -> dict[str, JSON]:
     """The report of :func:`edgekit.quantize.stability.calibration_report` on ``tensors`` of the raised model.
 
-    At most some 32 held-out feeds, evenly spread, are looked at.
+    At most 32 held-out feeds, evenly spread, are looked at.
 
     Raises:
         ModelError, DataError, OutputError: as :func:`edgekit.quantize.range_cache.statistics_for`.
     """
     fit = statistics_for(model, data, tensors, progress=progress)
-    every = max(1, len(data.held_out) // MOST_HELD_OUT)
+    every = max(1, math.ceil(len(data.held_out) / MOST_HELD_OUT))
     return calibration_report(fit, collect(read_raised(model), tensors, islice(data.held_out, 0, None, every)))

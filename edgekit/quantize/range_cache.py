@@ -143,13 +143,11 @@ def _enough(collector: Collector) -> bool:
 
 
 def _read(path: Path, fits: Callable[[Statistics], bool]) -> Statistics | None:
-    """The statistics in ``path``; None when there are none or they are damaged: both are made."""
+    """The statistics in ``path``; None when there are none, of something else, or damaged: these are made."""
     try:
         data = read_hashed(path)
         statistics = None if data is None else from_bytes(data)
-        if statistics is not None and not fits(statistics):
-            raise IntegrityError(f"{path.name} does not describe this calibration")
     except IntegrityError as problem:
         _log.warning("cached statistics %s are damaged and are made anew: %s", path.name, problem)
         return None
-    return statistics
+    return statistics if statistics is not None and fits(statistics) else None

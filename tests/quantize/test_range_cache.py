@@ -15,7 +15,7 @@ import pytest
 from edgekit import cache
 from edgekit.errors import DataError
 from edgekit.model import Model, load_model
-from edgekit.quantize import range_cache
+from edgekit.quantize import check, range_cache
 from edgekit.quantize.range_cache import statistics_for
 from edgekit.quantize.statistics import Statistics
 from edgekit.testing.models import CASES, ModelCase
@@ -119,10 +119,13 @@ def model_outputs(model: Model) -> int:
     return int(np.prod([size for size in model.outputs[0].shape if isinstance(size, int)]))
 
 
-def test_an_unfinished_calibration_of_other_tensors_is_left_out(model: Model, one_pass: Statistics) -> None:
+def test_an_unfinished_calibration_of_other_tensors_is_left_out(
+    model: Model, one_pass: Statistics, caplog: pytest.LogCaptureFixture
+) -> None:
     with pytest.raises(KeyboardInterrupt):
         statistics_for(model, data(Counted(stop_at=7, problem=KeyboardInterrupt())), tensors(model)[:1])
     expect_equal(statistics_for(model, data(Counted()), tensors(model)), one_pass)
+    assert not caplog.records, "nothing is damaged"
 
 
 @pytest.mark.parametrize("problem", [KeyboardInterrupt(), DataError("gone")])
@@ -176,7 +179,7 @@ def test_damage_is_noticed_and_made_good(
 CHILD = """
 import sys, time
 from edgekit.model import load_model
-from edgekit.quantize import range_cache
+from edgekit.quantize import check, range_cache
 from edgekit.testing.models import CASES
 from edgekit.types import BuildData
 
@@ -251,3 +254,12 @@ def test_a_rewritten_model_has_statistics_of_its_own(model: Model) -> None:
     again = Counted()
     expect_equal(statistics_for(model, data(again), inner, rewrites=("batch-norm", "equalize")), rewritten)
     assert not again.read
+
+
+@pytest.mark.parametrize(("n", "looked_at"), [(32, 32), (40, 20), (63, 32), (8, 8)])
+def test_so_many_held_out_feeds_are_looked_at(model: Model, n: int, looked_at: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = []
+    collect = check.collect
+    monkeypatch.setattr(check, "collect", lambda *arguments: taken.append(collect(*arguments)) or taken[-1])  # type: ignore[func-returns-value]
+    check.check_calibration(model, BuildData(Counted(), Counted(n), "f" * 64), tensors(model))
+    assert taken[0].n_feeds == looked_at
