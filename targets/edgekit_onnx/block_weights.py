@@ -64,8 +64,7 @@ def quantize_blocks(
     emitter = _Emitter(model.graph, bits, block_size, accuracy_level)
     done: Counter[str] = Counter()
     for node in model.graph.node:
-        node.name = graphs.node_id(node)
-        if node.name in chosen:
+        if graphs.node_id(node) in chosen:
             emitter.product(node)
             done[node.op_type] += 1
         else:
@@ -104,13 +103,14 @@ class _Emitter:
                 "MatMulNBits",
                 [node.input[0], *self.matrix(node.input[1], transposed=transposed, factor=factor)],
                 [result],
-                name=node.name,
+                name=graphs.node_id(node),
                 domain="com.microsoft",
                 **attributes,
             )
         )
         if bias:
-            self.nodes.append(helper.make_node("Add", [result, bias], [node.output[0]], name=self.fresh(part_of(node.name, "Add"))))
+            name = self.fresh(part_of(graphs.node_id(node), "Add"))
+            self.nodes.append(helper.make_node("Add", [result, bias], [node.output[0]], name=name))
 
     def matrix(self, name: str, *, transposed: bool, factor: float) -> list[str]:
         """The names of the stored matrix, its scales and its zero points; made once for all its readers."""

@@ -71,7 +71,7 @@ class _Emitter:
         emit = {"Conv": self.conv, "MatMul": self.matmul, "Gemm": self.gemm, "LSTM": self.lstm}
         done: Counter[str] = Counter()
         for node in self.model.graph.node:
-            self.current = node.name = graphs.node_id(node)
+            self.current = graphs.node_id(node)
             if self.current in chosen and emit[node.op_type](node):
                 done[node.op_type] += 1
             else:

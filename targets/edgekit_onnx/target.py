@@ -174,10 +174,10 @@ def _make(model: Model, candidate: Candidate, data: BuildData | None, site: Site
             graphs.require_known(onnx_frontend.read_raised(model).graph, keep_float)
         made = onnx_frontend.read_clean(model)
         if isinstance(scheme, Float32):
-            for node in made.graph.node:  # so that a profile can be brought back to NodeIds
-                node.name = graphs.node_id(node)
+            _name_by_node_id(made)
         return made, Counter()
     made = onnx_frontend.read_raised(model)
+    _name_by_node_id(made)
     if isinstance(scheme, Int8Dynamic):
         operators = _listed(candidate, "operators") or DYNAMIC_OPERATORS
         return made, quantize_dynamic(
@@ -214,6 +214,14 @@ def _make(model: Model, candidate: Candidate, data: BuildData | None, site: Site
             )
         return made, done
     raise AssertionError(f"reject() lets {scheme} pass")
+
+
+def _name_by_node_id(model: onnx.ModelProto) -> None:
+    """So that a profile can be brought back to the operators. Once, before outputs are renamed: a recipe may have several steps."""
+    from edgekit.quantize import graphs
+
+    for node in model.graph.node:
+        node.name = graphs.node_id(node)
 
 
 def _weight_bits(candidate: Candidate, site: Site) -> int:

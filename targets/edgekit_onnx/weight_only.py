@@ -86,7 +86,6 @@ class _Emitter:
         tables = embedding_tables(self.graph, keep_float)
         done: Counter[str] = Counter()
         for node in self.graph.node:
-            node.name = graphs.node_id(node)
             if graphs.node_id(node) in chosen and has_large_weight(node, self.constants):
                 for position in graphs.WEIGHT_INPUTS[node.op_type]:
                     node.input[position] = self.weight(node, node.input[position])

@@ -87,3 +87,31 @@ def test_a_rewritten_model_is_calibrated_once_and_until_it_is_stable(bench: Work
         TARGET.build(bench.model(case), candidate, data, bench.site, out)
         read.append(Counted.read)
     assert read == [16, 0]
+
+
+def pooled() -> onnx.ModelProto:
+    """A convolution whose output is rounded by itself, and a product."""
+    return graph(
+        [
+            node("Conv", "x w", "c"),
+            node("Sigmoid", "c", "s"),
+            node("GlobalAveragePool", "s", "p"),
+            node("Flatten", "p", "f"),
+            node("Gemm", "f v b", "y"),
+        ],
+        {"x": [1, 8, 12, 12]},
+        ["y"],
+        w=normal(16, 8, 3, 3),
+        v=normal(16, 4),
+        b=normal(4),
+    )
+
+
+def test_where_products_are_dynamic_the_static_kernels_keep_their_names(bench: Workbench) -> None:
+    """By them the times of operators are brought back: a DequantizeLinear must not count as the convolution in front of it."""
+    case = ModelCase("pooled", pooled, lambda _, seed: {"x": normal(1, 8, 12, 12, seed=seed)})
+    built = bench.build(case, Candidate("onnx", Int8Static(), build_options={"dynamic_operators": "Gemm"}))
+    operators = {one.name: one.op_type for one in onnx.load(built.folder / "model.onnx").graph.node}
+    assert {name: operators[name] for name in "cspfy"} == {
+        "c": "Conv", "s": "Sigmoid", "p": "GlobalAveragePool", "f": "Flatten", "y": "MatMulInteger",
+    }  # fmt: skip
