@@ -30,7 +30,8 @@ def build_all(
 ) -> tuple[dict[str, Built], dict[str, CandidateReport]]:
     """Builds what is not refused. A candidate that cannot be built is a row with its reason, not the end.
 
-    A target whose vendor package is missing has one row that says so, whatever it would have offered.
+    A target whose vendor package is missing has one row that says so, whatever it would have offered. Where it has built something
+    without that package, its other candidates are tried as well.
 
     Args:
         asked_for: a precision was named, so each target builds its likeliest of that, however little time there is.
@@ -44,11 +45,12 @@ def build_all(
     built: dict[str, Built] = {}
     refused: dict[str, CandidateReport] = {}
     missing: dict[str, DependencyError] = {}  # by target
+    able: set[str] = set()  # targets that have built something
     impossible: list[ModelError] = []
     owed = _likeliest_beside_float(planned) if asked_for else frozenset()
     for index, item in enumerate(_likeliest_of_each_target_first(planned)):
         progress.advance(index, len(planned), item.id)
-        if item.target.name in missing:
+        if item.target.name in missing and item.target.name not in able:
             continue  # one row says it
         if item.reject is not None:
             refused[item.id] = item.refused(str(item.reject))
@@ -58,6 +60,7 @@ def build_all(
         else:
             try:
                 built[item.id] = build(model, item, data, threads=threads)
+                able.add(item.target.name)
             except (DataError, OutputError):
                 raise
             except EdgekitError as problem:
