@@ -7,7 +7,7 @@ import statistics
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .building import tool_versions
 from .chance import is_no_chance
@@ -22,6 +22,8 @@ from .types import JSON, BuildData, Feed, NodeId
 from .values import to_json
 
 if TYPE_CHECKING:
+    import onnx
+
     from .judging import FloatView
     from .model import Model
     from .quantize.types import Range, Sparable
@@ -64,19 +66,29 @@ class Simulation:
         self._kinds = view.kinds
         self._pairs = list(islice(zip(view.feeds, view.outputs, strict=True), max(*FEEDS_FOR_METHODS, *FEEDS_FOR_SETS)))
         self._seen: dict[frozenset[NodeId], Comparison] = {}
-        found: dict[RangeMethod, tuple[Comparison, SwitchedModel, Mapping[str, Range]]] = {}
-        for method in methods:
-            ranges = self._ranges(method)
-            switched = SwitchedModel(self._graph(), sparable.items, sparable.placement, ranges)
-            if not found:
-                run_s = self._seconds_a_run(switched)
+        graph = self._graph()
+        comparisons: dict[RangeMethod, Comparison] = {}
+        ranges: dict[RangeMethod, Mapping[str, Range]] = {}
+        opened: dict[RangeMethod, SwitchedModel] = {}  # at most one: it holds all weights twice
+        for method in sorted(methods, key=lambda each: each == USUAL_METHOD):  # what is likeliest to be chosen is open at the end
+            opened.clear()
+            ranges[method] = self._ranges(method, graph)
+            opened[method] = self._open(graph, ranges[method])
+            if not comparisons:
+                run_s = self._seconds_a_run(opened[method])
                 n_feeds = _affordable(METHODS_SHARE * seconds / len(methods), 3 * run_s, FEEDS_FOR_METHODS)
                 self._feeds_for_sets = _affordable(SETS_SHARE * seconds / USUAL_SETS, run_s, FEEDS_FOR_SETS)
-            comparison = self._comparison_of_method(switched, n_feeds)
+            comparison = comparisons[method] = self._comparison_of_method(opened[method], n_feeds)
             on_method(method, comparison.usual_db if comparison.signal > 0 else -math.inf)
-            found[method] = (comparison, switched, ranges)
-        self.method = closest({method: comparison.feeds_db for method, (comparison, _, _) in found.items()})
-        _, self._switched, self._chosen_ranges = found[self.method]
+        self.method = closest({method: comparison.feeds_db for method, comparison in comparisons.items()})
+        self._chosen_ranges = ranges[self.method]
+        if self.method not in opened:
+            opened.clear()
+            opened[self.method] = self._open(graph, self._chosen_ranges)
+        self._switched = opened[self.method]
+
+    def _open(self, graph: onnx.ModelProto, ranges: Mapping[str, Range]) -> SwitchedModel:
+        return SwitchedModel(graph, self._sparable.items, self._sparable.placement, ranges)
 
     def _comparison_of_method(self, switched: SwitchedModel, n_feeds: int) -> Comparison:
         comparison = self._compare(switched, self.nodes, n_feeds)
@@ -130,12 +142,12 @@ class Simulation:
             comparison.add(expected, switched.run(feed, chosen))
         return comparison
 
-    def _graph(self) -> Any:
+    def _graph(self) -> onnx.ModelProto:
         from .quantize.passes import rewritten
 
         return rewritten(self._model, self._sparable.rewrites)
 
-    def _ranges(self, method: RangeMethod) -> Mapping[str, Range]:
+    def _ranges(self, method: RangeMethod, graph: onnx.ModelProto) -> Mapping[str, Range]:
         from .quantize.emitter import shared_ranges
         from .quantize.placement import planned_tensors
         from .quantize.range_cache import statistics_for
@@ -146,7 +158,7 @@ class Simulation:
         statistics = statistics_for(self._model, self._data, self._sparable.calibrated, rewrites=self._sparable.rewrites)
         operators = [item.operator for item in self._sparable.items if not item.dynamic]
         ranges = ranges_for(statistics.tensors, planned_tensors(operators), self._sparable.placement, method)
-        return shared_ranges(self._graph().graph, operators, ranges)
+        return shared_ranges(graph.graph, operators, ranges)
 
 
 def output_error(comparison: Comparison) -> float:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import numpy as np
 import onnx
@@ -11,8 +14,12 @@ import pytest
 from edgekit_onnx.target import TARGET
 from support.quantized_graphs import graph, node, normal
 
+from edgekit import simulation
 from edgekit.errors import ModelError
+from edgekit.fidelity import OutputKind
+from edgekit.quantize.switches import SwitchedModel
 from edgekit.schemes import Int8Dynamic, Int8Static
+from edgekit.simulation import Simulation
 from edgekit.testing.harness import ListFeeds, Workbench
 from edgekit.testing.models import ModelCase
 from edgekit.types import BuildData, Candidate, DeviceFacts, Feed, Profile, Site
@@ -115,3 +122,38 @@ def test_where_products_are_dynamic_the_static_kernels_keep_their_names(bench: W
     assert {name: operators[name] for name in "cspfy"} == {
         "c": "Conv", "s": "Sigmoid", "p": "GlobalAveragePool", "f": "Flatten", "y": "MatMulInteger",
     }  # fmt: skip
+
+
+class Tracked(SwitchedModel):
+    alive: ClassVar[weakref.WeakSet[SwitchedModel]] = weakref.WeakSet()
+    most = 0
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        Tracked.alive.add(self)
+        Tracked.most = max(Tracked.most, len(Tracked.alive))
+
+
+def test_range_methods_are_simulated_one_after_the_other(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each simulation holds the weights twice: four of them at a time would be what a large model ends by."""
+    case = ModelCase("pooled", pooled, lambda _, seed: {"x": normal(1, 8, 12, 12, seed=seed)})
+    model, feeds = bench.model(case), case.feeds(8)
+    sparable = TARGET.sparable(model, Candidate("onnx", Int8Static()), SITE)
+    assert sparable is not None
+    view: Any = SimpleNamespace(
+        kinds={"y": OutputKind("cosine")}, feeds=feeds, outputs=[bench.reference(case, feed) for feed in feeds]
+    )
+    tried: list[str] = []
+    monkeypatch.setattr(simulation, "SwitchedModel", Tracked)
+    found = Simulation(
+        model,
+        sparable,
+        BuildData(ListFeeds(case.feeds(16)), ListFeeds(feeds), "6" * 64),
+        view,
+        seconds=1.0,
+        methods=sparable.range_methods,
+        on_method=lambda method, _: tried.append(method),
+    )
+    assert tried == ["minmax", "percentile", "entropy", "mse"]
+    assert Tracked.most == 1
+    assert found.of(found.nodes).closeness_db > 15
