@@ -85,7 +85,7 @@ def _changes(model: Model, item: Built) -> Sequence[Mapping[str, Scalar]]:
 
 def _better(workshop: Workshop, compared: Compared, offered: Built, best: Built, candidate: Candidate) -> Built:
     """The variant if it is closer to float on held-out data than ``best``, which is what ``offered`` has become; else ``best``."""
-    made = _made(workshop, compared, plan_one(best.planned, workshop.model, candidate))
+    made = build_and_compare(workshop, compared, best.planned, candidate)
     if made is None:
         return best
     before, after = (compared.comparisons[item.id] for item in (best, made))
@@ -115,12 +115,12 @@ def _drop(workshop: Workshop, compared: Compared, item: Built, reason: str) -> N
 
 
 def build_and_compare(workshop: Workshop, compared: Compared, like: Planned, candidate: Candidate) -> Built | None:
-    """A variant of a planned candidate, built and compared with float; None where it failed, which is a row of its own."""
-    return _made(workshop, compared, plan_one(like, workshop.model, candidate))
-
-
-def _made(workshop: Workshop, compared: Compared, planned: Planned) -> Built | None:
-    """Builds and compares one variant; what fails is a row of its own."""
+    """A variant of a planned candidate, built and compared with float; None where it failed, which is a row of its own, or where it
+    was there before.
+    """
+    planned = plan_one(like, workshop.model, candidate)
+    if planned.id in compared.built or planned.id in compared.refused:
+        return None
     if planned.reject is not None:
         compared.refused[planned.id] = planned.refused(str(planned.reject))
         return None
@@ -145,4 +145,4 @@ def _add_run_options(workshop: Workshop, compared: Compared, item: Built, best: 
     for sibling in [built.planned.candidate for built in compared.built.values()]:
         if sibling.run_options and replace(sibling, run_options={}) == base:
             candidate = replace(best.planned.candidate, run_options=sibling.run_options)
-            _made(workshop, compared, plan_one(best.planned, workshop.model, candidate))
+            build_and_compare(workshop, compared, best.planned, candidate)

@@ -16,7 +16,7 @@ from edgekit.chance import is_no_chance
 from edgekit.errors import DataError, ModelError
 from edgekit.fidelity import Comparison, OutputKind
 from edgekit.profiles import machine_profile
-from edgekit.refinement import Workshop, refine_all
+from edgekit.refinement import Workshop, build_and_compare, refine_all
 from edgekit.schemes import Float32, Int8Static, Scalar
 from edgekit.search import Compared
 from edgekit.types import Candidate, Reject, RunFailure, Site
@@ -187,6 +187,20 @@ def test_what_the_target_offered_stays_whatever_options_it_has(session: Session)
     compared = Compared({item.id: item}, {item.id: comparison(NOISE[""])}, {})
     refine_all(Workshop(setting(session), View(), None, None, 1), compared, Budget(1e6))  # type: ignore[arg-type]
     assert options_of(compared) == [{"": 1}, {"": 1, "a": 1}]
+
+
+def test_what_is_there_already_is_neither_opened_again_nor_dropped(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker is open under its name: opening it twice would end the run."""
+    offered = Candidate("fake", Int8Static(), build_options={"b": 1})
+    target = Target([{"b": 1}])
+    items = [built(target, SITE, candidate) for candidate in (BASE, offered)]
+    compared = Compared({item.id: item for item in items}, {item.id: comparison(NOISE[""]) for item in items}, {})
+    workshop = Workshop(setting(session), View(), None, None, 1)  # type: ignore[arg-type]
+    monkeypatch.setattr(refinement, "compare_one", lambda _, __, item: pytest.fail(f"{item.id} is opened"))
+    assert build_and_compare(workshop, compared, items[0].planned, BASE) is None
+    refine_all(workshop, compared, Budget(1e6))
+    assert set(compared.built) == {BASE.id, offered.id}
+    assert not compared.refused
 
 
 def test_a_rise_that_scatters_more_than_it_rises_is_chance() -> None:
