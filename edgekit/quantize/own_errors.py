@@ -10,7 +10,7 @@ import numpy as np
 from ..frontends.graph import node_id
 from ..types import Feed, NodeId
 from .rounding import RoundingWriter
-from .sessions import open_session
+from .sessions import open_session, run_session
 from .types import Placement, Quantizable, Range
 
 if TYPE_CHECKING:
@@ -30,6 +30,9 @@ def own_errors(
     where it is no finite number.
 
     Every operator has a twin that reads the same values in rounded form; only two sums an operator leave the graph.
+
+    Raises:
+        ModelError: ONNX Runtime does not load the model with the twins, or fails on it.
     """
     writer = _Twins(model, items, placement, ranges)
     session = open_session(writer.write(), threads=threads)
@@ -37,7 +40,7 @@ def own_errors(
     names = [name for pair in writer.energies.values() for name in pair]
     sums = np.zeros(len(names))
     for feed in feeds:
-        values = session.run(names, {name: array for name, array in feed.items() if name in inputs})
+        values = run_session(session, names, {name: array for name, array in feed.items() if name in inputs})
         sums += np.asarray([float(value) for value in values])
     found = {}
     for index, node in enumerate(writer.energies):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ModelError
@@ -47,3 +48,15 @@ def open_session(model: onnx.ModelProto, *, threads: int) -> Any:
         raise
     except Exception as problem:  # the runtime's exceptions have no common base class
         raise ModelError("ONNX Runtime does not load the model with its quantized forms", why=plain_reason(problem)) from problem
+
+
+def run_session(session: Any, outputs: Sequence[str], values: Mapping[str, Any]) -> list[Any]:
+    """The values of ``outputs``.
+
+    Raises:
+        ModelError: ONNX Runtime fails on it; for want of memory, for example, which rounded forms need beside the exact ones.
+    """
+    try:
+        return list(session.run(list(outputs), dict(values)))
+    except Exception as problem:  # the runtime's exceptions have no common base class
+        raise ModelError("the model does not run with its quantized forms", why=plain_reason(problem)) from problem

@@ -15,7 +15,7 @@ import numpy as np
 from ..frontends.graph import node_id
 from ..types import Array, Feed, NodeId
 from .rounding import RoundingWriter
-from .sessions import open_session
+from .sessions import open_session, run_session
 from .types import Placement, Quantizable, Range
 
 if TYPE_CHECKING:
@@ -50,10 +50,14 @@ class SwitchedModel:
         self._outputs = [value.name for value in self._session.get_outputs()]
 
     def run(self, feed: Feed, quantized: Collection[NodeId]) -> dict[str, Array]:
-        """The outputs with the operators ``quantized`` in low precision and all others in float."""
+        """The outputs with the operators ``quantized`` in low precision and all others in float.
+
+        Raises:
+            ModelError: ONNX Runtime fails on it.
+        """
         values: dict[str, Any] = {name: array for name, array in feed.items() if name in self._inputs}
         values |= {name: np.asarray(node in quantized) for node, name in self._switches.items()}
-        return dict(zip(self._outputs, self._session.run(self._outputs, values), strict=True))
+        return dict(zip(self._outputs, run_session(self._session, self._outputs, values), strict=True))
 
 
 class _Writer(RoundingWriter):

@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import pytest
 
+from edgekit.errors import ModelError
 from edgekit.frontends.graph import node_id
 from edgekit.frontends.onnx_clean import lift_constants
 from edgekit.quantize.emitter import emit_qdq, shared_ranges
@@ -144,6 +145,15 @@ def test_own_errors_are_those_of_one_operator_switched_on_at_its_output(name: st
             noise += float(((switched.run(feed, [last.node])[name_of_end] - exact) ** 2).sum())
             signal += float((exact**2).sum())
         assert errors[last.node] == pytest.approx(noise / signal, rel=1e-3)
+
+
+def test_what_the_runtime_fails_on_is_an_error_of_this_model() -> None:
+    model, _, ranges, items = prepared("perceptron")
+    odd = {"x": np.zeros((3, 15), np.float32)}
+    with pytest.raises(ModelError, match="does not run with its quantized forms"):
+        SwitchedModel(model, items, PLACEMENT, ranges, threads=1).run(odd, ())
+    with pytest.raises(ModelError, match="does not run with its quantized forms"):
+        own_errors(model, items, PLACEMENT, ranges, [odd], threads=1)
 
 
 def test_an_error_that_is_no_number_is_infinite() -> None:
