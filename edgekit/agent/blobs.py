@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import secrets
 import time
 from typing import Dict, Iterator, List, Mapping, Optional, Set, Tuple, Union
 
@@ -102,11 +103,9 @@ class BlobStore:
             AgentError: ``integrity`` when the file is a symbolic link or does not hash to ``sha256``; ``disk``.
         """
         self._drop_part(check_sha256(sha256))
+        # A name of its own: under the usual one another session would go on with it, or clear it away.
+        part = os.path.join(self._folder, "%s.%s.part" % (sha256, secrets.token_hex(8)))
         with disk_errors(source):
-            fd, part = self._claim_part(sha256)
-            os.close(fd)
-            del self._parts[sha256]
-            os.unlink(part)
             source_fd = open_regular(source)
             try:
                 with disk_errors(source, place=self._folder, needed_bytes=os.fstat(source_fd).st_size):

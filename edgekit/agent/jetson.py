@@ -129,9 +129,9 @@ def chip_of(board_ids: Sequence[str]) -> Optional[str]:
 
 
 def library_version(names: Sequence[str]) -> Optional[str]:
-    """The longest version among file names such as ``libnvinfer.so.10.3.0``."""
+    """The longest version among file names such as ``libnvinfer.so.10.3.0``; of several as long, the latest."""
     found = [match.group(1) for match in (_LIBRARY.search(name) for name in names) if match]
-    return max(found, key=lambda version: (version.count("."), version)) if found else None
+    return max(found, key=lambda version: (version.count("."), [int(part) for part in version.split(".")])) if found else None
 
 
 # ---------------------------------------------------------------- readers

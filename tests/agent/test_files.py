@@ -240,3 +240,24 @@ def test_somebody_elses_folder_is_refused(home: str, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(os, "getuid", lambda: 4242)
     with pytest.raises(AgentError, match="another user"):
         private_dir(home)
+
+
+def test_two_sessions_may_take_the_same_file_at_once(home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = tmp_path / "model.bin"
+    source.write_bytes(b"weights")
+    name = sha(b"weights")
+    first, second = BlobStore(home), BlobStore(home)
+    copy = blobs.copy_to
+
+    def interleaved(fd: int, target: str) -> None:
+        copy(fd, target)
+        monkeypatch.setattr(blobs, "copy_to", copy)
+        second.need({name: 7})
+        second.put_path(name, str(source))
+
+    first.need({name: 7})
+    monkeypatch.setattr(blobs, "copy_to", interleaved)
+    first.put_path(name, str(source))
+    first.close()
+    second.close()
+    assert [path.name for path in Path(home, "blobs").iterdir()] == [name]

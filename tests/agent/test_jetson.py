@@ -144,3 +144,8 @@ def test_the_probe_of_a_stand_in_shows_the_board_and_says_what_it_is(tmp_path: P
     assert closest is not None
     assert closest.name == "jetson-orin-nano"
     assert [sensor.name for sensor in facts.power_sensors] == ["ina3221", "tegrastats"]
+
+
+def test_of_two_installed_versions_the_later_one_counts() -> None:
+    assert jetson.library_version(["libnvinfer.so.8.6.1", "libnvinfer.so.10.3.0", "libnvinfer.so.10"]) == "10.3.0"
+    assert jetson.library_version(["libcudart.so.11.4.99", "libcudart.so.11.4.298"]) == "11.4.298"

@@ -220,6 +220,13 @@ def test_prepare_builds_on_the_device(toy: Toy) -> None:
     assert steps == ["preparing"]
 
 
+def test_the_same_candidate_may_be_prepared_again(toy: Toy) -> None:
+    with AgentSession(local_transport(), {"toy": toy.runner()}) as session:
+        session.push(toy.artifact, toy.files)
+        for _ in range(3):
+            assert session.prepare("one", "toy", toy.runner(), toy.files) is None
+
+
 def test_mistakes_of_the_caller_are_named(toy: Toy) -> None:
     with pytest.raises(UsageError, match="not open"):
         AgentSession(local_transport(), {}).probe()
