@@ -17,7 +17,7 @@ from .memory import out_of_memory_kills, process_bytes
 from .stdio import Deadline
 
 _END_WAIT_S = 2.0
-_KILL_WAIT_S = 10.0  # gigabytes take a while to be given back
+_KILL_WAIT_S = 5.0  # gigabytes take a while to be given back
 _TAIL_BYTES = 2000
 _MAX_LOG_BYTES = 1 << 16
 Log = Callable[[str], None]
