@@ -19,8 +19,8 @@ from .transport import Transport
 from .zipapp import build_zipapp
 
 MARGIN_S = 15.0  # the guardian enforces its time-outs itself; the host waits a little longer for its word
-# What changes settings, or puts back what an earlier session has left changed, which `hello` and `lease` do: nvpmodel switches cores
-# off and on; jetson_clocks runs several times, at most 30 s each. An agent that is gone is noticed by its heartbeat long before.
+# To change settings, or to put back what an earlier session has left changed, which hello and lease do: nvpmodel switches cores off
+# and on; jetson_clocks runs several times, at most 30 s each. An agent that is gone is noticed by its heartbeat long before.
 SETTINGS_S = 150.0
 _TIMEOUTS = Timeouts()
 _LEASE_POLL_S = 0.5

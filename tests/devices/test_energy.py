@@ -197,7 +197,9 @@ def test_a_meter_that_fails_leaves_the_candidates_running(toy: Toy, tmp_path: Pa
     monkeypatch.setenv(ROOT_VARIABLE, str(tmp_path))
     asked = tmp_path / "asked"
     line = "VDD_IN 5263mW/5263mW"
-    write_program(tmp_path, "usr/bin/tegrastats", f"echo x >> {asked}\n[ $(wc -l < {asked}) -gt 2 ] && exit 1\necho {line}\nexec sleep 5")
+    write_program(
+        tmp_path, "usr/bin/tegrastats", f"echo x >> {asked}\n[ $(wc -l < {asked}) -gt 2 ] && exit 1\necho {line}\nexec sleep 5"
+    )
     with AgentSession(local_transport(), {"toy": toy.runner()}, timeouts=Timeouts(round_s=5.0)) as session:
         pid = opened(session, toy, "one").fingerprint["pid"]
         found = find_meter(session, MeterSetting())

@@ -232,7 +232,9 @@ def test_an_own_loop_that_gives_no_times(times: list[float], toy: Toy) -> None:
     """It is that candidate's failure: the others are measured."""
     code = toy.folder / "own_device.py"
     code.write_text(OWN_LOOP)
-    runners = {key: Runner((code,), "own_device", (), (), {"times": own}) for key, own in (("bad", times), ("good", [0.001, 0.002]))}
+    runners = {
+        key: Runner((code,), "own_device", (), (), {"times": own}) for key, own in (("bad", times), ("good", [0.001, 0.002]))
+    }
     feeds = {key: {"x": X} for key in runners}
     with AgentSession(local_transport(), {"own": runners["good"]}) as session:
 
