@@ -6,7 +6,6 @@ the restore journal. A mode that needs a restart is refused: nobody's device is 
 
 from __future__ import annotations
 
-import os
 from typing import Dict
 
 from . import clock_lock
@@ -85,9 +84,8 @@ class Controls(Governor):
         program = find_program(self._root, NVPMODEL)
         if program is None:
             return "there is no nvpmodel on this device"
-        become = [] if os.geteuid() == 0 and not self._become else self._become
         try:
-            said = set_power_mode(become, program, name)
+            said = set_power_mode(self._become, program, name)
         except OSError as problem:
             return "%s: %s" % (program, problem)
         if self._read(SETTING) == name:
