@@ -253,8 +253,8 @@ def test_the_documentation_has_the_plan_s_figures() -> None:
     assert f"windows ({plan.window_s:g} s each, at least {plan.window_min_n} inferences)" in text
     assert f"within {plan.steady_tolerance * 100:g} %, at most {plan.warm_up_max_s:g} s; a quarter" in text
     assert f"after {timing.SETTLED_N} inferences" in text
-    assert f"Rounds ({plan.rounds}): in each, every candidate has one burst of {plan.round_s:g} s, at least {plan.round_min_n} and" in text
-    assert f"at most {plan.round_max_n} inferences" in text
+    bursts = f"one burst of {plan.round_s:g} s, at least {plan.round_min_n} and at most {plan.round_max_n} inferences"
+    assert f"Rounds ({plan.rounds}): in each, every candidate has {bursts}" in text
     timeouts = Timeouts()
     named = {"connect": timeouts.connect_s, "probe": timeouts.probe_s, "push stall": timeouts.push_stall_s, "load": timeouts.load_s}
     assert ", ".join(f"{name} {seconds:g}" for name, seconds in named.items()) in text
