@@ -41,6 +41,7 @@ _POWER_MODEL = re.compile(r"^[ \t]*<[ \t]*POWER_MODEL[ \t]+ID=(\d{1,3})[ \t]+NAM
 _CLOCK = re.compile(
     r"^\s*(GPU|EMC|cpu\d{1,3}|gpu[\w-]{0,30})\b:?.*?\bMinFreq=(\d{1,12}) MaxFreq=(\d{1,12}) CurrentFreq=(\d{1,12})\b"
 )
+_OFF = re.compile(r"\bOnline=0\b")
 _CUDA_TEXT = re.compile(r"^CUDA Version (\d{1,3}\.\d{1,3}(?:\.\d{1,5})?)", re.MULTILINE)
 _LIBRARY = re.compile(r"\.so\.(\d{1,3}(?:\.\d{1,3}){1,3})\Z")
 
@@ -90,11 +91,14 @@ def parse_status(text: str) -> Optional[str]:
 
 
 def parse_clocks(text: str) -> Dict[str, Clock]:
-    """``jetson_clocks --show``: ``{cpu0, GPU, EMC, ..: Clock}``. CPUs are told in kHz there, the others in Hz."""
+    """``jetson_clocks --show``: ``{cpu0, GPU, EMC, ..: Clock}``. CPUs are told in kHz there, the others in Hz.
+
+    CPUs that the power mode switches off are left out: they are shown with a range that nothing sets.
+    """
     found: Dict[str, Clock] = {}
     for line in text.split("\n"):
         match = _CLOCK.match(line)
-        if match and len(found) < 64:
+        if match and len(found) < 64 and not _OFF.search(line):
             factor = 1e3 if match.group(1).startswith("cpu") else 1.0
             found.setdefault(match.group(1), Clock(*(float(value) * factor for value in match.groups()[1:])))
     return found

@@ -149,3 +149,9 @@ def test_the_probe_of_a_stand_in_shows_the_board_and_says_what_it_is(tmp_path: P
 def test_of_two_installed_versions_the_later_one_counts() -> None:
     assert jetson.library_version(["libnvinfer.so.8.6.1", "libnvinfer.so.10.3.0", "libnvinfer.so.10"]) == "10.3.0"
     assert jetson.library_version(["libcudart.so.11.4.99", "libcudart.so.11.4.298"]) == "11.4.298"
+
+
+def test_a_cpu_that_is_switched_off_has_no_clock() -> None:
+    off = CLOCKS.replace("cpu1:  Online=1", "cpu1:  Online=0")
+    assert off != CLOCKS
+    assert set(jetson.parse_clocks(CLOCKS)) - set(jetson.parse_clocks(off)) == {"cpu1"}
