@@ -25,6 +25,12 @@ def test_what_has_another_unit_is_no_rail() -> None:
     assert tegrastats.parse_line("RAM 613/3964MB SWAP 0/1982MB IRAM 0/252kB EMC_FREQ 7%@408 APE 25 CPU@40C X 1/2/3/4 VDD 5") == {}
 
 
+def test_a_channel_that_nothing_is_connected_to_is_no_rail() -> None:
+    """An AGX Orin of JetPack 5 prints two of them."""
+    line = "GPU@38.1C VDD_GPU_SOC 4000mW/4100mW NC 0mW/0mW VDD_CPU_CV 800mW/900mW NC 0mW/0mW"
+    assert tegrastats.parse_line(line) == {"VDD_GPU_SOC": 4.0, "VDD_CPU_CV": 0.8}
+
+
 @given(st.text(max_size=500))
 @example("VDD_IN 9" + "9" * 400 + "/1")
 @example("A 1/1 " * 500)
