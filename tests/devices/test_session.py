@@ -204,7 +204,10 @@ def test_two_sessions_contend_for_the_lease(toy: Toy) -> None:
 def test_the_lease_ends_with_its_holder(toy: Toy) -> None:
     with AgentSession(local_transport(), {}) as second:
         with AgentSession(local_transport(), {}) as first:
-            first.lease().__enter__()
+            held = first.lease()  # kept: what is forgotten lets go by itself
+            held.__enter__()
+            with pytest.raises(DeviceUnavailableError, match="in use"), second.lease():
+                pass
         with second.lease():
             pass
 
