@@ -7,11 +7,12 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.guests import is_running, wait_until_gone
+from support.guests import children_of, is_running, wait_until_gone
 from support.requirements import ROOT
 
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -34,9 +35,12 @@ def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Device]:
     found.folder.mkdir(parents=True)
     record = {"name": "dev0", "port": 9, "ssh_port": 9, "pid": 0, "cpu": "cortex-a76", "relay_pid": None, "user": "edge"}
     (found.folder / "device.json").write_text(json.dumps(record))
+    before = set(children_of(os.getpid()))
     yield found
     if found.folder.exists():
         found.stop()
+    for pid in set(children_of(os.getpid())) - before:  # it has been killed, and takes its time
+        wait_until_gone(pid)
 
 
 def relay_of(device: Device) -> int:
@@ -70,7 +74,9 @@ def test_a_relay_that_has_ended_is_told(device: Device) -> None:
     os.kill(relay_of(device), signal.SIGKILL)
     wait_until_gone(relay_of(device))
     with pytest.raises(LabError, match="has ended"):
-        device.tell_relay("cut")
+        for _ in range(200):  # its other threads hold the FIFO for a moment longer
+            device.tell_relay("cut")
+            time.sleep(0.02)
 
 
 def test_a_port_that_is_taken_is_no_device(device: Device) -> None:
