@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from support.meters import PMIC, TEGRASTATS, write_program
+from support.meters import PMIC, TEGRASTATS, write_program, write_tree
 
 from edgekit.agent.meters import MeterError, discover, nvml, pmic, tegrastats
 
@@ -117,6 +117,16 @@ def test_an_older_raspberry_pi_has_no_such_meter(tmp_path: Path) -> None:
     assert discover(str(tmp_path)) == []
     write_program(tmp_path, "usr/bin/vcgencmd", "exit 255")
     assert discover(str(tmp_path)) == []
+
+
+@pytest.mark.parametrize("status", [0, 255])
+def test_a_raspberry_pi_5_whose_firmware_may_not_be_asked(status: int, tmp_path: Path) -> None:
+    write_program(tmp_path, "usr/bin/vcgencmd", f'echo "Can\'t open device file: /dev/vcio"\nexit {status}')
+    write_tree(tmp_path, {"proc/device-tree/compatible": "raspberrypi,5-model-b\0brcm,bcm2712\0"})
+    (meter,) = discover(str(tmp_path))
+    assert (meter.name, meter.rails, meter.total) == ("rpi-pmic", [], [])
+    assert "Can't open device file: /dev/vcio" in meter.reason
+    assert "group `video`" in meter.reason
 
 
 @given(st.text(max_size=400))
