@@ -57,7 +57,7 @@ class Pmic(Meter):
 
 
 def find(root: str) -> List[Meter]:
-    """One meter where the program prints rails, or on a board that has the chip; none on an older one, which has no such command."""
+    """One meter where the program prints rails, and on any board that has the chip; none on an older one without such a command."""
     program = find_program(root, PATHS)
     if program is None:
         return []
@@ -70,5 +70,5 @@ def find(root: str) -> List[Meter]:
         return [Pmic(program, [Rail(name, "board rail") for name in found], "")]
     if _PROCESSOR not in optional_line(under(root, "proc/device-tree/compatible")):
         return []
-    why = "vcgencmd tells no power (%.120s); it needs /dev/vcio, which users of the group `video` may open" % " ".join(said.split())
+    why = "vcgencmd tells no power (%.300s); it needs /dev/vcio, which users of the group `video` may open" % " ".join(said.split())
     return [Pmic(program, [], why)]
