@@ -164,6 +164,9 @@ class BlobStore:
                     except OSError:
                         os.close(fd)
                         continue
+                    if not _is_named(part, fd):  # finished by another session between the opening and the lock
+                        os.close(fd)
+                        continue
                     self._parts[sha256] = (fd, part)
                     break
                 else:
@@ -242,6 +245,13 @@ class BlobStore:
                 elif now - there.st_mtime > _PART_MAX_AGE_S and all(entry.path != part for _, part in self._parts.values()):
                     os.unlink(entry.path)
         return blobs
+
+
+def _is_named(path: str, fd: int) -> bool:
+    try:
+        return os.path.samestat(os.stat(path, follow_symlinks=False), os.fstat(fd))
+    except FileNotFoundError:
+        return False
 
 
 def default_quota_bytes(home: str) -> int:
