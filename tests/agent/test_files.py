@@ -243,7 +243,7 @@ def test_somebody_elses_folder_is_refused(home: str, monkeypatch: pytest.MonkeyP
         private_dir(home)
 
 
-def test_a_part_that_is_finished_between_opening_and_locking_is_not_gone_on_with(home: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_part_that_is_finished_between_opening_and_locking_is_left(home: str, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = BlobStore(home), BlobStore(home)
     name = sha(b"abc")
     first.need({name: 3})
