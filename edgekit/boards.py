@@ -13,6 +13,7 @@ from .types import DeviceFacts
 
 GENERIC = "generic"
 CUDA = "cuda"
+_PROCESSORS = ("intel-n", "intel-core-ultra")  # what a PC is known by that has no NVIDIA GPU beside it
 
 
 @dataclass(frozen=True)
@@ -50,12 +51,21 @@ _RULES = (
 
 def recognize(facts: DeviceFacts) -> tuple[str, str | None]:
     """The family that a probed device belongs to, and the profile that comes closest within it (``None``: none does)."""
+    family, profile = _by_its_words(facts)
+    return (CUDA, "generic-cuda") if has_gpu(facts) and family in (GENERIC, *_PROCESSORS) else (family, profile)
+
+
+def families(facts: DeviceFacts) -> frozenset[str]:
+    """Every family that a probed device may stand for: a PC's processor and its GPU can be of two."""
+    return frozenset({_by_its_words(facts)[0], recognize(facts)[0]})
+
+
+def _by_its_words(facts: DeviceFacts) -> tuple[str, str | None]:
     said = "\n".join([facts.board or "", *facts.board_ids, facts.cpu_model]).lower()
     for rule in _RULES:
         if any(re.search(pattern, said) for pattern in rule.patterns):
             return rule.family, rule.profile
-    family = _family_of_kernel(facts)
-    return family, "generic-cuda" if family == CUDA else None
+    return _family_of_kernel(facts), None
 
 
 def has_gpu(facts: DeviceFacts) -> bool:
@@ -72,4 +82,4 @@ def _family_of_kernel(facts: DeviceFacts) -> str:
         return "raspberry-pi"
     if facts.system == "Android" or "android" in kernel:
         return "android"
-    return CUDA if has_gpu(facts) else GENERIC
+    return GENERIC

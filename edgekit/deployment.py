@@ -269,8 +269,9 @@ def _sustained(run: Run, setting: search.Setting, built: Mapping[str, Built], ch
         return None
     judged = choice.winner if run.request.objective == "latency" else None
     return sustaining.sustain(
-        setting.session.device, built, keys, feed, run.request.sustain_s, setting.progress, rows=choice.rows, winner=judged
-    )
+        setting.session.device, built, keys, feed, run.request.sustain_s, setting.progress,
+        rows=choice.rows, winner=judged, explicit_precision=run.request.has_chosen_precision,
+    )  # fmt: skip
 
 
 def _baseline_report(

@@ -116,7 +116,7 @@ def rollback(device: str | None, path: str) -> InstalledThere:
     from .devices.session import AgentSession
 
     there = open_device(device)
-    place = str(Path(path).absolute()) if there.transport.shares_files else path
+    place = str(Path(path).resolve()) if there.transport.shares_files else path
     check_path(place)
     with AgentSession(there.transport, {}) as session:
         return rollback_on(session, place)

@@ -15,7 +15,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
-from .boards import GENERIC, recognize
+from .boards import GENERIC, families, recognize
 from .errors import DependencyError, UnknownNameError, UsageError
 from .targets import GROUP, registry
 from .types import DeviceFacts, Profile
@@ -244,7 +244,7 @@ def profile_matches(profile: Profile, facts: DeviceFacts) -> bool:
     """
     if normal_arch(profile.arch) != normal_arch(facts.machine):
         return False
-    return profile.family == GENERIC or facts.kind != "real" or family_of(facts) == profile.family
+    return profile.family == GENERIC or facts.kind != "real" or profile.family in families(facts)
 
 
 def require_match(profile: Profile, facts: DeviceFacts, device: str) -> None:

@@ -21,7 +21,8 @@ from .devices.inventory import Device
 from .devices.meters import FoundMeter
 from .devices.plan import BenchPlan, Timeouts
 from .devices.session import AgentSession
-from .errors import DeviceRunError, UsageError
+from .errors import DataError, DeviceRunError, UsageError
+from .feed_checks import check_names, checked_feed
 from .fleet import FleetReport, run_on_all
 from .judge import start_worker
 from .measure.sci import Embodied
@@ -41,7 +42,7 @@ from .search import timed_feed
 from .site_choice import profile_of_run
 from .sustaining import sustain as sustain_all
 from .targets import get_target
-from .types import JSON, ConditionSummary, DeviceFacts, Feed, Latency, Measurement, RunFailure, Site, SustainReport
+from .types import JSON, ConditionSummary, DeviceFacts, Feed, Latency, Measurement, RunFailure, Site, SustainReport, TensorSpec
 from .values import to_json
 
 NO_LAYERS = "they were not asked for (--layers)"
@@ -113,7 +114,7 @@ def profile(
     Args:
         model: a model's file, or a bundle's folder; a bundle is measured with the target that made it.
         target, device, calib, shape, threads: as for :func:`edgekit.deploy`. The first held-out calibration feed is the input
-            that is timed; without one it is synthetic.
+            that is timed; without one it is synthetic, and of a bundle ``shape`` sizes its free axes.
         energy: "off" for none; otherwise every artifact's energy is measured where the device has a meter.
         sustain: a duration such as "10m": all artifacts in turn for that long.
         layers: times by operator, where the runtime gives them.
@@ -206,11 +207,24 @@ def _profile_bundle(
     built = Built(planned, bundle.artifact, folder / "artifact", runner, from_cache=False)
     inputs = [tensor.original for tensor in bundle.artifact.io if tensor.role == "input"]
     calibration = calibration_of(request, inputs, sources)
-    feeds = calibration.build.held_out if calibration else synthetic_feeds(inputs, n=1)
-    feed = timed_feed(next(iter(feeds)), inputs)
+    sample = next(iter(calibration.build.held_out)) if calibration else _synthetic(inputs, request.shape)
+    feed = timed_feed(sample, inputs)
     found = _measure(device, meter, {built.id: built}, feed, request, timeouts, progress, layers=layers)
     where = "a held-out sample" if calibration else "synthetic"
     return _report(bundle.report.model, site.profile.name, device, facts, request, where, found)
+
+
+def _synthetic(inputs: Sequence[TensorSpec], shape: Mapping[str, tuple[int, ...]]) -> Feed:
+    """A feed for a bundle's inputs, whose free axes ``shape`` gives a size.
+
+    Raises:
+        UsageError: it does not fit them.
+    """
+    try:
+        check_names([*shape, *(spec.name for spec in inputs if spec.name not in shape)], inputs, "--shape")
+        return checked_feed(next(iter(synthetic_feeds(inputs, n=1, shapes=shape))), inputs, "--shape")
+    except DataError as problem:
+        raise UsageError("--shape does not fit the bundle's inputs", why=problem.why, hint="leave --shape out") from problem
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from .boards import GENERIC
+from .boards import GENERIC, families
 from .errors import DependencyError, UsageError
 from .profiles import AUTO, aliases, closest_profile, get_profile, load_profiles, normal_arch, profile_matches, resolve
 from .targets import Target, get_target, own_formats, reads
@@ -99,7 +99,7 @@ def profile_of_run(named: Profile | None, device: Device, facts: DeviceFacts) ->
     same_processor = normal_arch(named.arch) == normal_arch(facts.machine)
     if same_processor and facts.kind != "real" and own.family in (GENERIC, named.family):
         return named  # a stand-in is never the board itself: it stands for the one that is named, unless it shows another
-    if not same_processor or named.family not in (GENERIC, own.family):
+    if not same_processor or named.family not in {GENERIC, own.family, *families(facts)}:
         raise UsageError(
             f"device {device.name!r} is a {own.name}, not a {named.name}",
             why=f"the one is {own.family}/{normal_arch(facts.machine)}, the other {named.family}/{normal_arch(named.arch)}",
@@ -130,7 +130,7 @@ def device_profile(device: Device, facts: DeviceFacts) -> Profile:
         raise UsageError(
             f"device {device.name!r} is not a {profile.name}, as its entry says",
             why=f"it has a processor of {normal_arch(facts.machine)}, the profile is of {normal_arch(profile.arch)}",
-            hint="edgekit devices show names the profile that it is closest to",
+            hint=f"edgekit devices probe {device.name} names the profile that it is closest to",
         )
     return profile
 

@@ -39,12 +39,12 @@ def _p50(row: CandidateReport) -> float:
 
 def sustain(
     session: AgentSession, built: Mapping[str, Built], keys: Sequence[str], feed: Feed, duration_s: float, progress: Progress,
-    *, rows: Sequence[CandidateReport] = (), winner: str | None = None,
+    *, rows: Sequence[CandidateReport] = (), winner: str | None = None, explicit_precision: bool = False,
 ) -> SustainReport:  # fmt: skip
     """Lets ``keys``, which are open in ``session``, run in turn. How long that takes is said first.
 
     Args:
-        rows, winner: of the verdict, which is judged again by the last quarter; without a winner nothing is.
+        rows, winner, explicit_precision: of the verdict, which is judged again by the last quarter; without a winner nothing is.
     """
     progress.stage("sustaining")
     ends = datetime.now().astimezone() + timedelta(seconds=duration_s)
@@ -52,7 +52,8 @@ def sustain(
     feeds = {key: to_artifact(feed, built[key].artifact.io) for key in keys}
     results = session.sustain(keys, feeds, SustainPlan.lasting(duration_s, len(keys)), progress.advance)
     floats = {row.id for row in rows if is_full_precision(row.candidate)}
-    return compare_over_time(results, duration_s, winner=winner, floats=floats, faster=FASTER)
+    rivals = {row.id for row in rows if row.accepted} - (floats if explicit_precision else set())
+    return compare_over_time(results, duration_s, winner=winner, rivals=rivals, floats=floats, faster=FASTER)
 
 
 def _time(seconds: float) -> str:

@@ -54,3 +54,22 @@ def test_a_name_on_another_architecture_is_not_that_board(tmp_path: Path) -> Non
 def test_nothing_said_is_generic(tmp_path: Path) -> None:
     facts = replace(BOARDS["Raspberry Pi 4"].facts(tmp_path), board=None, board_ids=(), cpu_model="", kernel="6.1.0")
     assert recognize(facts) == ("generic", None)
+
+
+@pytest.mark.parametrize("name", ["Intel Core Ultra", "Intel N100", "a server"])
+def test_a_pc_with_an_nvidia_gpu_is_known_by_it(name: str, tmp_path: Path) -> None:
+    """It stands for its processor's profile as well, if that is named."""
+    facts = replace(BOARDS[name].facts(tmp_path), runtimes={"cuda-compute-capability": "8.9"})
+    closest = closest_profile(facts)
+    assert closest is not None
+    assert (family_of(facts), closest.name) == ("cuda", "generic-cuda")
+    shipped = load_profiles()
+    assert profile_matches(shipped["generic-cuda"], facts)
+    assert profile_matches(shipped[BOARDS[name].profile], facts)
+    assert not profile_matches(shipped["generic-cuda"], replace(facts, runtimes={}))
+
+
+def test_a_board_is_not_known_by_its_gpu(tmp_path: Path) -> None:
+    board = BOARDS["Jetson Orin Nano"]
+    facts = replace(board.facts(tmp_path), runtimes={"cuda-compute-capability": "8.7"})
+    assert recognize(facts) == ("jetson", "jetson-orin-nano")

@@ -12,7 +12,7 @@ from support.reports import full_report
 from edgekit import installation as install_module
 from edgekit.bundle import MANIFEST, check_bundle
 from edgekit.errors import IntegrityError, OutputError
-from edgekit.installation import install
+from edgekit.installation import install, rollback
 
 
 @pytest.fixture(scope="module")
@@ -174,3 +174,17 @@ def test_an_interrupted_install_leaves_the_old_or_the_new_one(
     install(bundles[2], tmp_path)
     assert manifest(tmp_path / "current") == manifest(bundles[2])
     assert len(list((tmp_path / "versions").iterdir())) == 2
+
+
+def test_rollback_here_takes_the_path_that_install_took(
+    bundles: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGEKIT_GUEST_HOME", str(tmp_path / "guest"))
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    first, second = install(bundles[0], "../app"), install(bundles[1], "../app")
+    done = rollback(None, "../app")
+    assert (Path(done.current).resolve(), Path(done.previous or "").resolve()) == (
+        first.current.resolve(),
+        second.current.resolve(),
+    )

@@ -83,6 +83,15 @@ def test_another_family_is_refused_with_both_names() -> None:
         chosen("generic-x86-64", FACTS)
 
 
+def test_a_pc_with_a_gpu_may_be_named_by_its_processor_or_by_its_gpu() -> None:
+    words = {"machine": "x86_64", "cpu_model": "Intel(R) Core(TM) Ultra 9 285K", "kernel": "6.8.0"}
+    pc = replace(FACTS, **words, runtimes={"openvino": "2026.4", "tensorrt": "10.3", "cuda-compute-capability": "8.9"})  # type: ignore[arg-type]
+    assert chosen("cuda", pc)[:2] == (["tensorrt"], "generic-cuda")
+    assert chosen("core-ultra", pc)[:2] == (["openvino"], "generic-cuda")
+    with pytest.raises(UsageError, match="not a generic-cuda"):
+        chosen("cuda", replace(pc, runtimes={"openvino": "2026.4"}))
+
+
 def test_an_entry_says_what_the_probe_cannot() -> None:
     assert chosen("rpi5", FACTS, device("raspberry-pi-4"))[1] == "raspberry-pi-4"
     with pytest.raises(UsageError, match="is not a generic-x86-64, as its entry says"):

@@ -13,8 +13,7 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Sequence, Tup
 from .affinity import timing_cpus
 from .conditions import Sensors, between
 from .errors import RunError
-from .memory import available_bytes
-from .slots import Slot
+from .slots import Slot, hold_too_much
 
 Emit = Callable[[str, Dict[str, Any], bytes], None]
 TensorPayload = Tuple[List[Dict[str, Any]], bytes]
@@ -93,7 +92,7 @@ class Bench:
     def _first_warm_up(self, slot: Slot) -> None:
         self._make_ready(slot)
         self._warm_up[slot.key] = self._run_warm_up(slot)
-        if self._mode == "resident" and self._too_big():
+        if self._mode == "resident" and hold_too_much(self._slots, self._plan.resident_fraction):
             self._mode = "reloaded"
             for other in self._slots:
                 other.unload()
@@ -149,9 +148,3 @@ class Bench:
         }  # fmt: skip
         done: Dict[str, Any] = slot.call("warm-up", fields, timeout_s=plan.round_timeout_s).fields["warm_up"]
         return done
-
-    def _too_big(self) -> bool:
-        """Whether the loaded workers hold more memory than the plan's part of what is available."""
-        available = available_bytes()
-        held = sum(slot.worker.rss_bytes() for slot in self._slots if slot.worker is not None)
-        return available is not None and held >= self._plan.resident_fraction * available

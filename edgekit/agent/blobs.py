@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import secrets
 import time
 from typing import Dict, Iterator, List, Mapping, Optional, Set, Tuple, Union
 
@@ -102,11 +103,9 @@ class BlobStore:
             AgentError: ``integrity`` when the file is a symbolic link or does not hash to ``sha256``; ``disk``.
         """
         self._drop_part(check_sha256(sha256))
+        # A name of its own: under the usual one another session would go on with it, or clear it away.
+        part = os.path.join(self._folder, "%s.%s.part" % (sha256, secrets.token_hex(8)))
         with disk_errors(source):
-            fd, part = self._claim_part(sha256)
-            os.close(fd)
-            del self._parts[sha256]
-            os.unlink(part)
             source_fd = open_regular(source)
             try:
                 with disk_errors(source, place=self._folder, needed_bytes=os.fstat(source_fd).st_size):
@@ -163,6 +162,9 @@ class BlobStore:
                     try:
                         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     except OSError:
+                        os.close(fd)
+                        continue
+                    if not _is_named(part, fd):  # finished by another session between the opening and the lock
                         os.close(fd)
                         continue
                     self._parts[sha256] = (fd, part)
@@ -243,6 +245,13 @@ class BlobStore:
                 elif now - there.st_mtime > _PART_MAX_AGE_S and all(entry.path != part for _, part in self._parts.values()):
                     os.unlink(entry.path)
         return blobs
+
+
+def _is_named(path: str, fd: int) -> bool:
+    try:
+        return os.path.samestat(os.stat(path, follow_symlinks=False), os.fstat(fd))
+    except FileNotFoundError:
+        return False
 
 
 def default_quota_bytes(home: str) -> int:

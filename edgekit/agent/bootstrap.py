@@ -132,8 +132,9 @@ def store(path: str, data: bytes) -> None:
 def drop_unused(folder: str) -> None:
     """Remove agents that no session has started for a month."""
     for entry in os.scandir(folder):
-        if time.time() - entry.stat(follow_symlinks=False).st_mtime > _UNUSED_MAX_AGE_S:
-            os.unlink(entry.path)
+        with contextlib.suppress(OSError):  # another session drops it, or it is none of ours: no reason not to start
+            if time.time() - entry.stat(follow_symlinks=False).st_mtime > _UNUSED_MAX_AGE_S:
+                os.unlink(entry.path)
 
 
 def receive(source: BinaryIO, say: "Conversation") -> str:

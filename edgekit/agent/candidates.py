@@ -13,8 +13,7 @@ from .files import check_relpath, guest_home
 from .frames import Frame
 from .hold import Hold
 from .host import Answer, Host
-from .memory import available_bytes
-from .slots import RESIDENT_FRACTION, Slot
+from .slots import Slot, hold_too_much
 from .storage import Storage
 from .tensors import describe
 from .workers import Worker
@@ -69,7 +68,7 @@ class Candidates:
         self._hold.need()
         fields = frame.fields
         start = self._starter(fields)
-        name = "prepare-%d" % len(self._prepared)
+        name = "prepare-%d" % frame.id
         placed = self._storage.lay_out(name, dict(fields["files"]))
         worker = start()
         try:
@@ -164,9 +163,7 @@ class Candidates:
 
     def _unload_others(self, keep: Slot) -> None:
         """When the loaded workers hold too much memory, all but one are ended; they load again when they are used."""
-        available = available_bytes()
-        held = sum(slot.worker.rss_bytes() for slot in self._slots.values() if slot.worker is not None)
-        if available is not None and held >= RESIDENT_FRACTION * available:
+        if hold_too_much(self._slots.values()):
             for slot in self._slots.values():
                 if slot is not keep:
                     slot.unload()

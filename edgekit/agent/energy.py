@@ -14,10 +14,9 @@ from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Sequence
 from .affinity import timing_cpus
 from .bench import Emit, TensorPayload
 from .errors import RunError
-from .memory import available_bytes
 from .meters import Meter
 from .meters.sampler import Sampler
-from .slots import RESIDENT_FRACTION, Slot
+from .slots import Slot, hold_too_much
 
 
 class EnergyPlan(NamedTuple):
@@ -58,10 +57,11 @@ class EnergyRun:
 
     def run(self) -> Dict[str, Any]:
         """The ``result`` of the operation; the windows have been sent as ``sample`` events by then."""
-        for slot in self._slots:
-            self._guarded(slot, self._warm_up)
         shuffled = random.Random(self._plan.seed)  # noqa: S311 - an order of measurements, not a secret
         with contextlib.ExitStack() as stack:
+            stack.callback(self._resume)  # also when the meter fails: the candidates have more to do
+            for slot in self._slots:
+                self._guarded(slot, self._warm_up)
             if self._meter is not None:
                 stack.callback(self._meter.close)
                 self._meter.start()
@@ -72,9 +72,11 @@ class EnergyRun:
                 for slot in order:
                     self._guarded(slot, self._load)
                     self._idle()
+        return {"failures": self._failures, "cpus": self._cpus}
+
+    def _resume(self) -> None:
         for slot in self._slots:
             slot.resume()
-        return {"failures": self._failures, "cpus": self._cpus}
 
     def _guarded(self, slot: Slot, step: Callable[[Slot], None]) -> None:
         """A candidate that fails drops out with its reason; the others go on."""
@@ -87,10 +89,10 @@ class EnergyRun:
 
     def _warm_up(self, slot: Slot) -> None:
         self._make_ready(slot)
-        held = sum(each.worker.rss_bytes() for each in self._slots if each.worker is not None)
-        available = available_bytes()
-        if available is not None and held >= RESIDENT_FRACTION * available:
+        if self._resident and hold_too_much(self._slots):
             self._resident = False
+            for other in self._slots:
+                other.unload()
         self._rest(slot)
 
     def _make_ready(self, slot: Slot) -> None:

@@ -92,6 +92,10 @@ class Guardian:
             emit("error", {"kind": problem.kind, "message": str(problem)})
         except (KeyError, TypeError, ValueError, TensorError, FrameError) as problem:
             emit("error", {"kind": "protocol", "message": "%s: %s: %s" % (frame.op, type(problem).__name__, problem)})
+        except BrokenPipeError:  # the host has gone
+            raise
+        except OSError as problem:
+            emit("error", {"kind": "disk", "message": "%s: %s" % (frame.op, problem)})
 
     # ------------------------------------------------------------ operations
     def _hello(self, frame: Frame) -> Answer:

@@ -29,8 +29,9 @@ JETPACKS = {
     "32.4.3": "4.4", "32.4.4": "4.4.1", "32.5": "4.5", "32.5.1": "4.5.1", "32.6.1": "4.6", "32.7.1": "4.6.1", "32.7.2": "4.6.2",
     "32.7.3": "4.6.3", "32.7.4": "4.6.4", "32.7.5": "4.6.5", "32.7.6": "4.6.6",
     "35.1": "5.0.2", "35.2.1": "5.1", "35.3.1": "5.1.1", "35.4.1": "5.1.2", "35.5": "5.1.3", "35.6": "5.1.4",
-    "36.3": "6.0", "36.4": "6.1", "36.4.3": "6.2", "36.4.4": "6.2.1",
-    "38.2": "7.0", "38.4": "7.1",
+    "35.6.1": "5.1.5",
+    "36.3": "6.0", "36.4": "6.1", "36.4.3": "6.2", "36.4.4": "6.2.1", "36.5": "6.2.2",
+    "38.2": "7.0", "38.4": "7.1", "39.2": "7.2", "39.2.1": "7.2.1",
 }  # fmt: skip
 _GENERATIONS = {"32": "4", "34": "5", "35": "5", "36": "6", "38": "7", "39": "7"}
 _RELEASE = re.compile(r"^# R(\d{1,3}) \(release\), REVISION: (\d{1,3}(?:\.\d{1,3}){0,2})\b", re.MULTILINE)
@@ -41,6 +42,7 @@ _POWER_MODEL = re.compile(r"^[ \t]*<[ \t]*POWER_MODEL[ \t]+ID=(\d{1,3})[ \t]+NAM
 _CLOCK = re.compile(
     r"^\s*(GPU|EMC|cpu\d{1,3}|gpu[\w-]{0,30})\b:?.*?\bMinFreq=(\d{1,12}) MaxFreq=(\d{1,12}) CurrentFreq=(\d{1,12})\b"
 )
+_OFF = re.compile(r"\bOnline=0\b")
 _CUDA_TEXT = re.compile(r"^CUDA Version (\d{1,3}\.\d{1,3}(?:\.\d{1,5})?)", re.MULTILINE)
 _LIBRARY = re.compile(r"\.so\.(\d{1,3}(?:\.\d{1,3}){1,3})\Z")
 
@@ -90,11 +92,14 @@ def parse_status(text: str) -> Optional[str]:
 
 
 def parse_clocks(text: str) -> Dict[str, Clock]:
-    """``jetson_clocks --show``: ``{cpu0, GPU, EMC, ..: Clock}``. CPUs are told in kHz there, the others in Hz."""
+    """``jetson_clocks --show``: ``{cpu0, GPU, EMC, ..: Clock}``. CPUs are told in kHz there, the others in Hz.
+
+    CPUs that the power mode switches off are left out: they are shown with a range that nothing sets.
+    """
     found: Dict[str, Clock] = {}
     for line in text.split("\n"):
         match = _CLOCK.match(line)
-        if match and len(found) < 64:
+        if match and len(found) < 64 and not _OFF.search(line):
             factor = 1e3 if match.group(1).startswith("cpu") else 1.0
             found.setdefault(match.group(1), Clock(*(float(value) * factor for value in match.groups()[1:])))
     return found
@@ -129,9 +134,9 @@ def chip_of(board_ids: Sequence[str]) -> Optional[str]:
 
 
 def library_version(names: Sequence[str]) -> Optional[str]:
-    """The longest version among file names such as ``libnvinfer.so.10.3.0``."""
+    """The longest version among file names such as ``libnvinfer.so.10.3.0``; of several as long, the latest."""
     found = [match.group(1) for match in (_LIBRARY.search(name) for name in names) if match]
-    return max(found, key=lambda version: (version.count("."), version)) if found else None
+    return max(found, key=lambda version: (version.count("."), [int(part) for part in version.split(".")])) if found else None
 
 
 # ---------------------------------------------------------------- readers

@@ -23,6 +23,7 @@ Write = Callable[[str, str], str]  # path, value -> why it failed; empty when it
 
 
 ANY_START = "*"  # the setting outlasts a restart of the device
+UNREAD = "?"  # what a setting is when it cannot be asked: it counts as ours still, so the way back is tried and its failure told
 
 
 class Change(NamedTuple):
@@ -35,7 +36,7 @@ class Change(NamedTuple):
 
     def undo(self, read: Read, write: Write) -> str:
         """Put ``before`` back, unless somebody else has changed it since. Returns why it could not; empty when it is settled."""
-        if self.start not in (ANY_START, boot_id()) or read(self.path) != self.after:
+        if self.start not in (ANY_START, boot_id()) or read(self.path) not in (self.after, UNREAD):
             return ""
         return write(self.path, self.before)
 

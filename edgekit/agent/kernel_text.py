@@ -50,11 +50,13 @@ def parse_cpu_times(stat: str, cpus: Sequence[int]) -> Tuple[Optional[CpuTime], 
 
 
 def parse_process_time(stat: str) -> Optional[float]:
-    """User and system time of ``/proc/PID/stat`` in seconds; the name in it may hold spaces and brackets."""
-    fields = stat.rpartition(")")[2].split()
-    if len(fields) < 13 or not (_is_count(fields[11]) and _is_count(fields[12])):
+    """User and system time of ``/proc/PID/stat`` in seconds, with that of its children that have ended: a runner's own loop is
+    another program. The name in it may hold spaces and brackets.
+    """
+    fields = stat.rpartition(")")[2].split()[11:15]
+    if len(fields) < 4 or not all(map(_is_count, fields)):
         return None
-    return (int(fields[11]) + int(fields[12])) / ticks_per_s()
+    return sum(map(int, fields)) / ticks_per_s()
 
 
 def parse_waited(schedstat: str) -> Optional[float]:

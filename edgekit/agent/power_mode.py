@@ -6,13 +6,13 @@ the restore journal. A mode that needs a restart is refused: nobody's device is 
 
 from __future__ import annotations
 
-import os
 from typing import Dict
 
 from . import clock_lock
 from .become import set_power_mode
 from .governor import Governor, Refusal
 from .jetson import NVPMODEL, current_mode, known_modes
+from .journal import UNREAD
 from .meters.program import find_program
 
 SETTING = "nvpmodel"  # in the journal, where a governor has its file
@@ -74,7 +74,7 @@ class Controls(Governor):
     def _read(self, path: str) -> str:
         if path == clock_lock.SETTING:  # unread they count as locked by us still: the way back is tried, and its failure told
             return clock_lock.lock_state(self._root, self._become)[0] or clock_lock.LOCKED
-        return current_mode(self._root)[0] or "" if path == SETTING else super()._read(path)
+        return current_mode(self._root)[0] or UNREAD if path == SETTING else super()._read(path)
 
     def _write(self, path: str, name: str) -> str:
         if path == clock_lock.SETTING:
@@ -84,9 +84,8 @@ class Controls(Governor):
         program = find_program(self._root, NVPMODEL)
         if program is None:
             return "there is no nvpmodel on this device"
-        become = [] if os.geteuid() == 0 and not self._become else self._become
         try:
-            said = set_power_mode(become, program, name)
+            said = set_power_mode(self._become, program, name)
         except OSError as problem:
             return "%s: %s" % (program, problem)
         if self._read(SETTING) == name:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, Optional, Union
+from typing import Any, Callable, Dict, Iterable, Optional, Union
 
 from .errors import RunError
 from .frames import Frame
+from .memory import available_bytes
 from .workers import Worker
 
 RESIDENT_FRACTION = 0.5  # workers stay loaded while together they use less than this part of the memory that is available
+
+
+def hold_too_much(slots: Iterable[Slot], fraction: float = RESIDENT_FRACTION) -> bool:
+    """Whether the loaded workers of ``slots`` hold more than ``fraction`` of the memory that is available."""
+    available = available_bytes()
+    held = sum(slot.worker.rss_bytes() for slot in slots if slot.worker is not None)
+    return available is not None and held >= fraction * available
 
 
 class Slot:

@@ -6,6 +6,7 @@ import array
 import importlib
 import importlib.abc
 import json
+import math
 import os
 import re
 import signal
@@ -181,7 +182,7 @@ class _Worker:
         run, feed, fields = self._session.run, self._feed, frame.fields
         if self._own_loop is not None:
             bench = self._session.bench
-            samples = array.array("d", _runner_call("bench", lambda: bench(feed, **fields)))
+            samples = _runner_call("bench", lambda: _times(bench(feed, **fields)))
         else:
             samples = _runner_call("run", lambda: burst(lambda: run(feed), **fields))
         if sys.byteorder == "big":
@@ -233,6 +234,13 @@ def _runner_call(step: str, function: Callable[[], Any]) -> Any:
         sys.stderr.flush()
         message = ("%s: %s: %s" % (step, type(problem).__name__, problem))[:_MAX_MESSAGE_CHARACTERS]
         raise RunError(_kind(problem), message) from problem
+
+
+def _times(samples: Sequence[float]) -> "array.array[float]":
+    """What a runner's own loop measured; raises ValueError where it is no times."""
+    if not samples or not all(0 < sample < math.inf for sample in samples):
+        raise ValueError("its loop gave no times: %.100r" % (samples,))
+    return array.array("d", samples)
 
 
 def _kind(problem: Exception) -> str:

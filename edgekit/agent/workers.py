@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from .memory import out_of_memory_kills, process_bytes
 from .stdio import Deadline
 
 _END_WAIT_S = 2.0
+_KILL_WAIT_S = 5.0  # gigabytes take a while to be given back
 _TAIL_BYTES = 2000
 _MAX_LOG_BYTES = 1 << 16
 Log = Callable[[str], None]
@@ -28,6 +30,9 @@ class Worker:
         zipapp: the running zipapp, from which the worker starts as well.
         log: receives what the worker and its runtime print.
         stop_fd: readable once the session ends; every wait then raises Stop.
+
+    Raises:
+        RunError: the device cannot start another process.
     """
 
     def __init__(self, zipapp: str, target: str, entry: str, *, log: Log, stop_fd: int) -> None:
@@ -44,9 +49,10 @@ class Worker:
                 argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0, pass_fds=(lifeline,),
                 start_new_session=True,
             )  # fmt: skip
-        except OSError:
+        except OSError as problem:
             os.close(self._lifeline)
-            raise
+            kind = "out-of-memory" if problem.errno == errno.ENOMEM else "error"
+            raise RunError(kind, "a worker cannot be started: %s" % (problem.strerror or problem)) from problem
         finally:
             os.close(lifeline)
         assert self._process.stdin is not None
@@ -130,7 +136,8 @@ class Worker:
             return
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
-        self._process.wait()
+        with contextlib.suppress(subprocess.TimeoutExpired):  # one that hangs in a driver: the session must end all the same
+            self._process.wait(_KILL_WAIT_S)
         with self._closing:
             self._close_streams()
 

@@ -68,7 +68,7 @@ def _entry(name: str, given: dict[str, Any], *, update: bool) -> DeviceEntry:
     from dataclasses import asdict
 
     from ..devices.meters import parse_meter
-    from ..devices.store import DeviceEntry, check_name, load_entries
+    from ..devices.store import LOCAL, DeviceEntry, check_name, load_entries
     from ..errors import UnknownNameError, UsageError
     from ..profiles import get_profile
 
@@ -85,6 +85,8 @@ def _entry(name: str, given: dict[str, Any], *, update: bool) -> DeviceEntry:
     if "meter" in typed:
         parse_meter(typed["meter"])
     kept = load_entries()
+    if update and name == LOCAL:  # this machine is always there
+        kept.setdefault(LOCAL, DeviceEntry(LOCAL))
     if update:
         if name not in kept:
             raise UnknownNameError("device", name, list(kept))

@@ -104,6 +104,6 @@ def samples_from(event: Frame) -> tuple[float, ...]:
     samples.frombytes(bytes(event.payload))
     if sys.byteorder == "big":
         samples.byteswap()
-    if not samples or not all(math.isfinite(sample) and sample >= 0 for sample in samples):
+    if not samples or not all(math.isfinite(sample) and sample > 0 for sample in samples):
         raise DeviceRunError("the agent sent samples that are no times")
     return tuple(samples)

@@ -48,9 +48,9 @@ def _run_here(argv: Sequence[str], on_line: OnLine, timeout_s: float) -> int:
             list(argv), cwd=Path.home(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             timeout=timeout_s, check=False,
         )  # fmt: skip
-    except FileNotFoundError:
-        on_line(f"{argv[0]} is not there")
-        return 127
+    except OSError as problem:  # as a shell says it
+        on_line(f"{argv[0]}: {problem.strerror or problem}")
+        return 127 if isinstance(problem, FileNotFoundError) else 126
     except subprocess.TimeoutExpired as problem:
         raise _too_slow(argv, timeout_s) from problem
     for line in done.stdout.decode("utf-8", "replace").splitlines():

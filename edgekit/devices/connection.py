@@ -19,6 +19,9 @@ from .transport import Transport
 from .zipapp import build_zipapp
 
 MARGIN_S = 15.0  # the guardian enforces its time-outs itself; the host waits a little longer for its word
+# To change settings, or to put back what an earlier session has left changed, which hello and lease do: nvpmodel switches cores off
+# and on; jetson_clocks runs several times, at most 30 s each. An agent that is gone is noticed by its heartbeat long before.
+SETTINGS_S = 150.0
 _TIMEOUTS = Timeouts()
 _LEASE_POLL_S = 0.5
 
@@ -66,7 +69,7 @@ class Connection:
             if not self.shares_files:  # a pulled cable says nothing; on one machine the end of a process does
                 channel.beat()
                 hello["silence_s"] = DEAD_AFTER_S
-            answer = channel.request("hello", hello, silence_s=self.timeouts.connect_s)
+            answer = channel.request("hello", hello, silence_s=SETTINGS_S)
         except BaseException:
             channel.close(wait_s=1.0)
             raise
@@ -160,13 +163,13 @@ class Connection:
         finally:
             self._lease_depth -= 1
             if self._lease_depth == 0 and self.usable:
-                self.ask("lease", {"hold": False}, silence_s=self.timeouts.connect_s)
+                self.ask("lease", {"hold": False}, silence_s=SETTINGS_S)
 
     def _take_lease(self, wait_s: float, purpose: str, on_wait: Callable[[str], None] | None) -> None:
         give_up = time.monotonic() + wait_s
         while True:
             try:
-                self.ask("lease", {"hold": True, "purpose": purpose}, silence_s=self.timeouts.connect_s)
+                self.ask("lease", {"hold": True, "purpose": purpose}, silence_s=SETTINGS_S)
             except DeviceUnavailableError as busy:
                 if not self.usable or time.monotonic() >= give_up:
                     raise

@@ -217,10 +217,15 @@ def _clocks(facts: DeviceFacts, device: Device) -> Iterator[DeviceFinding]:
     else:
         yield DeviceFinding(
             "note", "governor", f"{now}; --governor cannot set it: this user may not, and the device has no `become`",
-            f'if it may use sudo there without a password: edgekit devices add {device.name} --update --become "sudo -n"',
+            f'if it may use sudo there without a password: edgekit devices add {_as_added(device)} --become "sudo -n"',
         )  # fmt: skip
     if not facts.thermal_zones:
         yield DeviceFinding("note", "temperature", "the kernel shows no thermal zone")
+
+
+def _as_added(device: Device) -> str:
+    """How `devices add` names it: one that is not kept has its address for a name, and needs another."""
+    return f"{device.name} --update" if device.address == LOCAL or device.name != device.address else f"NAME {device.address}"
 
 
 def _sensors(facts: DeviceFacts) -> Iterator[DeviceFinding]:

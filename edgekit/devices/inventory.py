@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from ..errors import UnknownNameError, UsageError
 from ..types import DeviceFacts
@@ -94,6 +95,8 @@ def device_of(name: str, entry: DeviceEntry) -> Device:
     """The device that ``entry`` describes; it need not be kept."""
     if entry.address == LOCAL:
         python = entry.python or sys.executable
+        if "/" in python:
+            python = str(Path.home() / python)  # a relative path starts there, as where a remote command starts
         transport = local_transport(python)
     else:
         from .ssh import ssh_transport

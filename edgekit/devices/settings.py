@@ -12,10 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import DeviceRunError, DeviceUnavailableError, UnknownNameError
-from .connection import Connection
+from .connection import SETTINGS_S, Connection
 from .text import clean
-
-_SILENCE_S = 150.0  # nvpmodel switches cores off and on; jetson_clocks runs several times, at most 30 s each
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,7 @@ def changed(connection: Connection, setting: Setting, name: str | None = None) -
     """
     with connection.lease():
         fields = {} if name is None else {"name": name}
-        answer = connection.ask(setting.op, fields, silence_s=_SILENCE_S)
+        answer = connection.ask(setting.op, fields, silence_s=SETTINGS_S)
         if "refused" in answer.fields:
             raise _refusal(connection.address, setting, name, answer.fields["refused"])
         try:
@@ -68,7 +66,7 @@ def changed(connection: Connection, setting: Setting, name: str | None = None) -
 
 
 def _put_back(connection: Connection) -> None:
-    answer = connection.ask("governor", {"name": None}, silence_s=_SILENCE_S)  # puts back the other settings as well
+    answer = connection.ask("governor", {"name": None}, silence_s=SETTINGS_S)  # puts back the other settings as well
     problems = [clean(line, 400) for line in list(answer.fields.get("problems") or [])[:10]]
     if problems:
         raise DeviceRunError(

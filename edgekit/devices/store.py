@@ -30,7 +30,7 @@ _PROFILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _PYTHON = re.compile(r"[A-Za-z0-9_./-]{1,256}")
 _WORD = re.compile(r"[A-Za-z0-9_./:@%+=-]{1,256}")
 _SSH = re.compile(
-    r"ssh://(?:[A-Za-z0-9_][A-Za-z0-9_.-]*@)?(?:\[[0-9A-Fa-f:.%A-Za-z]+\]|[A-Za-z0-9_][A-Za-z0-9_.-]*)(?::[0-9]{1,5})?/?"
+    r"ssh://(?:[A-Za-z0-9_][A-Za-z0-9_.-]*@)?(?:\[[0-9A-Fa-f:.%A-Za-z]+\]|[A-Za-z0-9_][A-Za-z0-9_.-]*)(?::(?P<port>[0-9]{1,5}))?/?"
 )
 _MAX_WORDS = 8
 
@@ -101,7 +101,8 @@ def check_address(address: object) -> None:
             why=f"{address} needs a transport that does not exist yet",
             hint="run edgekit on the device itself with --device local, or leave --device out to build only",
         )
-    if address != LOCAL and not (isinstance(address, str) and _SSH.fullmatch(address)):
+    found = _SSH.fullmatch(address) if isinstance(address, str) else None
+    if address != LOCAL and (found is None or not 0 < int(found["port"] or 22) < 1 << 16):
         raise UsageError(
             f"{address!r} is not the address of a device",
             hint="write ssh://[user@]host[:port], host being a name, a number or an alias of ~/.ssh/config",

@@ -29,6 +29,7 @@ def compare_over_time(
     planned_s: float,
     *,
     winner: str | None,
+    rivals: Collection[str],
     floats: Collection[str],
     faster: float,
 ) -> SustainReport:
@@ -37,6 +38,7 @@ def compare_over_time(
     Args:
         results: of each candidate, by id.
         winner: the verdict's choice, None where there was none to make (a profile).
+        rivals: those that the verdict could have chosen instead; the others ran beside them for comparison.
         floats: those of full precision; one that is slower than float when hot would not have replaced it.
         faster: what the lower 95 % bound of a speed-up must exceed to count as faster.
     """
@@ -44,7 +46,8 @@ def compare_over_time(
     elapsed_s = max((result.elapsed_s for result in sustained.values()), default=0.0)
     first_s, last_s = first_and_last_s(elapsed_s)
     rows = tuple(_row(key, result, elapsed_s) for key, result in results.items())
-    would_change, reason = _judge(sustained, elapsed_s - last_s, winner, floats, faster)
+    judged = {key: result for key, result in sustained.items() if key == winner or key in rivals}
+    would_change, reason = _judge(judged, elapsed_s - last_s, winner, floats, faster)
     return SustainReport(
         planned_s=planned_s,
         elapsed_s=elapsed_s,
@@ -128,7 +131,7 @@ def _judge(
             assert gained is not None  # the same cycles
             if gained.ci95[0] <= faster:
                 return True, f"in the last quarter {winner} is {_text(gained)} of {key}, too little to replace it"
-    return False, f"{winner} is still the choice in the last quarter" if others else f"{winner} ran alone"
+    return False, f"{winner} is still the choice in the last quarter" if others else f"nothing else ran that could replace {winner}"
 
 
 def _speedup_since(since_s: float, slower: Sustained, faster: Sustained) -> Ratio | None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from . import rootfs
+from .relay import Link, obey
 from .state import LabError, lab_folder, say
 from .system import CPUS
 
@@ -68,6 +69,8 @@ class Device:
                 say(f"{self.name} is up already")
                 return
             self.stop()
+        if not _is_free(port):
+            raise LabError(f"port {port} is taken: choose another with --port", 2)
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "sshd_config").write_text(_SSHD_CONFIG.format(port=port, cpu=cpu))
         (self.folder / "cpuinfo").write_text(_cpuinfo(cpu))
@@ -92,6 +95,7 @@ class Device:
     def put_behind_relay(self, delay_ms: float, rate_mbit: float | None) -> None:
         """From now on its port is the relay's; commands reach that through a FIFO."""
         record = self.describe()
+        self._end(record["relay_pid"])
         fifo = self.folder / "relay.commands"
         fifo.unlink(missing_ok=True)
         os.mkfifo(fifo, 0o600)
@@ -109,6 +113,9 @@ class Device:
             if relay.poll() is not None or time.monotonic() > end:
                 raise LabError(f"the relay of {self.name} does not start")
             time.sleep(0.05)
+        if not port.isdigit():  # it says what it does not understand, and ends
+            relay.wait(_END_S)
+            raise LabError(f"the relay of {self.name} does not start: {(self.folder / 'relay.log').read_text().strip()[-300:]}", 2)
         self._record(**{**record, "port": int(port), "relay_pid": relay.pid})
         _write_ssh_config()
 
@@ -116,18 +123,30 @@ class Device:
         """Send it a command of relay.py's."""
         if self.describe()["relay_pid"] is None:
             raise LabError(f"{self.name} is not behind a relay: start it with --relay", 2)
-        with (self.folder / "relay.commands").open("w") as commands:
-            commands.write(command + "\n")
+        answer = obey(Link(), command)  # the relay's own goes to its log
+        if not (answer == "done" or command.strip() == "count"):
+            raise LabError(f"the relay knows no such command: {answer}", 2)
+        try:
+            commands = os.open(self.folder / "relay.commands", os.O_WRONLY | os.O_NONBLOCK)
+        except OSError as problem:
+            raise LabError(f"the relay of {self.name} has ended: {problem.strerror}") from problem
+        try:
+            os.write(commands, f"{command}\n".encode())
+        finally:
+            os.close(commands)
 
     def stop(self) -> None:
         """End it, everything that runs in it, and its relay. What it had written is gone."""
         record = self.describe()
         for pid in (record["relay_pid"], record["pid"]):
-            if pid is not None and self._is_ours(pid):
-                os.kill(pid, signal.SIGKILL)  # --kill-child passes it on to the device's process 1, which ends all its processes
-                self._wait_until_gone(pid)
+            self._end(pid)
         shutil.rmtree(self.folder, ignore_errors=True)
         _write_ssh_config()
+
+    def _end(self, pid: int | None) -> None:
+        if pid is not None and self._is_ours(pid):
+            os.kill(pid, signal.SIGKILL)  # --kill-child passes it on to the device's process 1, which ends all its processes
+            self._wait_until_gone(pid)
 
     def _record(self, **fields: Any) -> None:
         aside = self.folder / "device.json.new"
@@ -155,12 +174,17 @@ def all_devices() -> list[Device]:
 def free_port() -> int:
     """The first port from 2222 on that nothing listens on."""
     for port in range(FIRST_PORT, FIRST_PORT + 200):
-        try:
-            socket.create_server(("127.0.0.1", port)).close()
-        except OSError:
-            continue
-        return port
+        if _is_free(port):
+            return port
     raise LabError("no free port from 2222 on")
+
+
+def _is_free(port: int) -> bool:
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
 
 
 def _answers(port: int) -> bool:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import math
 import socket
 import struct
 import sys
@@ -167,8 +168,10 @@ async def serve(link: Link, server: tuple[str, int], reader: asyncio.StreamReade
 
 
 def obey(link: Link, line: str) -> str:
-    """Carry out one command; returns the answer."""
+    """Carry out one command; returns the answer, which is neither ``done`` nor a count where it is no command."""
     word, _, value = line.strip().partition(" ")
+    if word in ("delay", "rate", "cut-after") and (word, value) != ("rate", "none") and not _is_amount(word, value):
+        return f"{value!r} is no value for {word}"
     if word == "delay":
         link.delay_s = float(value) / 1e3
     elif word == "rate":
@@ -176,7 +179,7 @@ def obey(link: Link, line: str) -> str:
     elif word == "cut":
         link.cut()
     elif word == "cut-after":
-        link.cut_after_bytes = int(value)
+        link.cut_after_bytes = int(float(value))
     elif word in ("black-hole", "pass"):
         link.black_hole = word == "black-hole"
     elif word in ("refuse", "accept"):
@@ -186,6 +189,14 @@ def obey(link: Link, line: str) -> str:
     else:
         return f"unknown command {word!r}"
     return "done"
+
+
+def _is_amount(word: str, value: str) -> bool:
+    try:
+        number = float(value)
+    except ValueError:
+        return False
+    return 0 <= number < math.inf and not (word == "rate" and number == 0)
 
 
 async def relay(link: Link, server: tuple[str, int], port: int) -> None:
@@ -215,9 +226,11 @@ def main() -> None:
     parser.add_argument("--rate-mbit", type=float, help="in each direction, in Mbit/s")
     arguments = parser.parse_args()
     host, _, port = arguments.to.rpartition(":")
-    link = Link(delay_s=arguments.delay_ms / 1e3)
-    if arguments.rate_mbit is not None:
-        link.rate_bytes_per_s = arguments.rate_mbit * 1e6 / 8
+    link = Link()
+    for command in (f"delay {arguments.delay_ms}", f"rate {'none' if arguments.rate_mbit is None else arguments.rate_mbit}"):
+        answer = obey(link, command)
+        if answer != "done":
+            parser.error(answer)
     asyncio.run(relay(link, (host, int(port)), arguments.port))
 
 

@@ -124,3 +124,14 @@ def test_it_keeps_files_where_the_agent_looks_for_them(monkeypatch: pytest.Monke
     monkeypatch.delenv("EDGEKIT_GUEST_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert guest_home() == agents_guest_home() == str(tmp_path / ".cache" / "edgekit")
+
+
+def test_what_cannot_be_dropped_keeps_nobody_from_starting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGEKIT_GUEST_HOME", str(tmp_path / "home"))
+    (tmp_path / "home/agents/a folder").mkdir(parents=True)
+    old = tmp_path / "home/agents/old.pyz"
+    old.touch()
+    for path in (old, tmp_path / "home/agents/a folder"):
+        os.utime(path, (1, 1))
+    assert Path(receive(io.BytesIO(AGENT), request())).read_bytes() == AGENT
+    assert not old.exists()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 from pathlib import Path
@@ -240,3 +241,45 @@ def test_somebody_elses_folder_is_refused(home: str, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(os, "getuid", lambda: 4242)
     with pytest.raises(AgentError, match="another user"):
         private_dir(home)
+
+
+def test_a_part_that_is_finished_between_opening_and_locking_is_left(home: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = BlobStore(home), BlobStore(home)
+    name = sha(b"abc")
+    first.need({name: 3})
+    flock = fcntl.flock
+
+    def finished_before(fd: int, operation: int) -> None:
+        if operation & fcntl.LOCK_NB:
+            monkeypatch.setattr(fcntl, "flock", flock)
+            first.put(name, 0, 3, b"abc")
+        flock(fd, operation)
+
+    monkeypatch.setattr(fcntl, "flock", finished_before)
+    have = second.need({name: 3})[name]
+    assert second.put(name, have, 3, b"abc"[have:])
+    first.close()
+    second.close()
+    assert [path.name for path in Path(home, "blobs").iterdir()] == [name]
+    assert Path(first.verified(name)).read_bytes() == b"abc"
+
+
+def test_two_sessions_may_take_the_same_file_at_once(home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = tmp_path / "model.bin"
+    source.write_bytes(b"weights")
+    name = sha(b"weights")
+    first, second = BlobStore(home), BlobStore(home)
+    copy = blobs.copy_to
+
+    def interleaved(fd: int, target: str) -> None:
+        copy(fd, target)
+        monkeypatch.setattr(blobs, "copy_to", copy)
+        second.need({name: 7})
+        second.put_path(name, str(source))
+
+    first.need({name: 7})
+    monkeypatch.setattr(blobs, "copy_to", interleaved)
+    first.put_path(name, str(source))
+    first.close()
+    second.close()
+    assert [path.name for path in Path(home, "blobs").iterdir()] == [name]

@@ -30,7 +30,7 @@ def test_a_whole_board(name: str, tmp_path: Path) -> None:
     made = stand_in(tmp_path, name)
     facts = jetson.read_jetson(str(tmp_path))
     assert facts is not None
-    assert facts["jetpack"] == (name if name != "7.2" else "7.x"), "no list has this release yet"
+    assert facts["jetpack"] == name
     assert facts["power_mode"] == made.release.modes["0"]
     assert facts["power_modes"] == list(made.release.modes.values())
     assert facts["gpu_clock_hz"] is None
@@ -144,3 +144,14 @@ def test_the_probe_of_a_stand_in_shows_the_board_and_says_what_it_is(tmp_path: P
     assert closest is not None
     assert closest.name == "jetson-orin-nano"
     assert [sensor.name for sensor in facts.power_sensors] == ["ina3221", "tegrastats"]
+
+
+def test_of_two_installed_versions_the_later_one_counts() -> None:
+    assert jetson.library_version(["libnvinfer.so.8.6.1", "libnvinfer.so.10.3.0", "libnvinfer.so.10"]) == "10.3.0"
+    assert jetson.library_version(["libcudart.so.11.4.99", "libcudart.so.11.4.298"]) == "11.4.298"
+
+
+def test_a_cpu_that_is_switched_off_has_no_clock() -> None:
+    off = CLOCKS.replace("cpu1:  Online=1", "cpu1:  Online=0")
+    assert off != CLOCKS
+    assert set(jetson.parse_clocks(CLOCKS)) - set(jetson.parse_clocks(off)) == {"cpu1"}

@@ -99,3 +99,19 @@ def test_no_nvpmodel(tmp_path: Path) -> None:
     with pytest.raises(Refusal, match="there is no nvpmodel") as caught:
         Controls(str(tmp_path / "guest"), "one", (), str(tmp_path)).set_power_mode("MAXN")
     assert caught.value.kind == "none"
+
+
+def test_a_mode_that_cannot_be_asked_at_the_end_is_put_back_or_told(jetson: StandIn, tmp_path: Path) -> None:
+    made = controls(jetson, tmp_path)
+    made.set_power_mode("25W")
+    program, status = jetson.root / "usr/sbin/nvpmodel", jetson.root / "var/lib/nvpmodel/status"
+    script = program.read_text()
+    program.write_text("#!/bin/sh\nexit 1\n")
+    noted = status.read_text()
+    status.unlink()
+    [said] = made.restore()
+    assert "nvpmodel -m 0 was refused" in said
+    assert made.has_leftovers, "the next agent tries again"
+    program.write_text(script)
+    status.write_text(noted)
+    assert controls(jetson, tmp_path, "two").repair() == ["nvpmodel was put back from 1 to 0"]

@@ -98,6 +98,12 @@ def test_this_machine_can_have_settings_of_its_own() -> None:
     assert document("devices", "list")["devices"] == [added["device"]]
 
 
+def test_this_machine_can_be_updated_before_it_is_kept() -> None:
+    changed = document("device-add", "add", "local", "--update", "--no-probe", "--become", "sudo -n")
+    assert (changed["device"]["address"], changed["device"]["become"]) == ("local", ["sudo", "-n"])
+    assert open_device(None).become == ("sudo", "-n")
+
+
 def test_adding_names_the_board_and_the_next_step() -> None:
     text = printed("add", "here", "local", "--profile", machine_profile().name)
     assert f"profile  {machine_profile().name}" in text

@@ -68,3 +68,11 @@ def test_an_unreachable_device(client: Client) -> None:
     del client
     with pytest.raises(DeviceUnavailableError):
         run_command(device_of("gone", DeviceEntry("ssh://127.0.0.1:1")), ["true"], print)
+
+
+def test_what_cannot_be_run_here_is_told_as_a_shell_does(tmp_path: Path) -> None:
+    here = device_of("here", DeviceEntry("local"))
+    lines: list[str] = []
+    assert run_command(here, [str(tmp_path / "missing")], lines.append) == 127
+    assert run_command(here, [str(tmp_path)], lines.append) == 126
+    assert lines == [f"{tmp_path / 'missing'}: No such file or directory", f"{tmp_path}: Permission denied"]

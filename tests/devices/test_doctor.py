@@ -216,3 +216,11 @@ def test_without_an_agent_the_error_is_the_finding() -> None:
     assert finding.text == "python3 on board is Python 3.6: 3.8 is needed"
     assert "python3.8" in finding.hint
     assert found.exit_code == 6
+
+
+def test_the_hint_for_a_governor_is_a_command_that_works() -> None:
+    fixed = replace(BOARD, policies=(replace(BOARD.policies[0], settable=False),))
+    here = Device("local", "local", local_transport())
+    assert 'edgekit devices add local --update --become "sudo -n"' in looked(fixed, on=here)["governor"].hint
+    unkept = Device("ssh://edge@pi", "ssh://edge@pi", local_transport())
+    assert 'edgekit devices add NAME ssh://edge@pi --become "sudo -n"' in looked(fixed, on=unkept)["governor"].hint

@@ -11,14 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 from support.guests import Toy
-from support.meters import IDLE_W, driven_counters, rapl_tree
+from support.meters import IDLE_W, driven_counters, rapl_tree, write_program
 
+from edgekit.agent import slots
+from edgekit.agent.energy import EnergyPlan as AgentPlan
+from edgekit.agent.energy import EnergyRun
 from edgekit.agent.frames import Frame
 from edgekit.agent.meters import ROOT_VARIABLE, Meter, Rail
 from edgekit.devices import AgentSession, Opened, local_transport
 from edgekit.devices.energy import _Collector, measure_energy, plan_energy
 from edgekit.devices.meters import FoundMeter, MeterSetting, find_meter
-from edgekit.devices.plan import EnergyPlan
+from edgekit.devices.plan import EnergyPlan, Timeouts
 from edgekit.errors import DeviceRunError
 from edgekit.measure.energy import MeterFacts
 
@@ -187,3 +190,52 @@ def test_good_samples_become_a_window() -> None:
     (window,) = collector.windows
     assert (window.key, window.n, window.failure) == ("one", 3, "red")
     np.testing.assert_array_equal(window.values, [[5.0], [6.0]])
+
+
+def test_a_meter_that_fails_leaves_the_candidates_running(toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """tegrastats prints a line for the host's question and one when the run begins, and then no more."""
+    monkeypatch.setenv(ROOT_VARIABLE, str(tmp_path))
+    asked = tmp_path / "asked"
+    line = "VDD_IN 5263mW/5263mW"
+    write_program(
+        tmp_path, "usr/bin/tegrastats", f"echo x >> {asked}\n[ $(wc -l < {asked}) -gt 2 ] && exit 1\necho {line}\nexec sleep 5"
+    )
+    with AgentSession(local_transport(), {"toy": toy.runner()}, timeouts=Timeouts(round_s=5.0)) as session:
+        pid = opened(session, toy, "one").fingerprint["pid"]
+        found = find_meter(session, MeterSetting())
+        with pytest.raises(DeviceRunError, match="energy failed") as caught:
+            measure_energy(session, ["one"], {"one": {"x": X}}, found, PLAN)
+        assert "printed no rail" in caught.value.why
+        np.testing.assert_array_equal(session.infer("one", {"x": X})["x"], X * 2)
+        assert is_working(pid)
+
+
+def test_without_memory_workers_are_ended_before_the_first_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Counted:
+        def __init__(self, key: str) -> None:
+            self.key, self.options, self.worker, self.said = key, {}, None, []
+
+        def load(self, _: float) -> None:
+            self.worker = self.worker or self
+            self.said.append("loaded")
+
+        def unload(self) -> None:
+            self.worker = None
+            self.said.append("ended")
+
+        def call(self, *_: object, **__: object) -> Any:
+            return None
+
+        def rss_bytes(self) -> int:
+            return 600
+
+        pause = resume = lambda self: None
+
+    monkeypatch.setattr(slots, "available_bytes", lambda: 2000)
+    one, two, three = (Counted(key) for key in ("one", "two", "three"))
+    plan = AgentPlan(0.0, 0.0, 0, 0.0, 0, 1.0, 1.0)
+    feeds: Any = {"one": ([], b""), "two": ([], b""), "three": ([], b"")}
+    run = EnergyRun([one, two, three], feeds, plan, None, lambda *_: None, lambda _: None)  # type: ignore[list-item]
+    run.run()
+    assert one.worker is two.worker is three.worker is None
+    assert "loaded" in three.said

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +16,9 @@ import pytest
 from support.guests import Toy, is_running, wait_until_gone
 
 from edgekit.devices import AgentSession, BenchPlan, Opened, Timeouts, WorkerFailedError, local_transport
-from edgekit.errors import DeviceUnavailableError
-from edgekit.types import Measurement, RunFailure
+from edgekit.devices.plan import SustainPlan
+from edgekit.errors import DeviceRunError, DeviceUnavailableError
+from edgekit.types import Measurement, RunFailure, Runner
 
 X = np.ones((2, 2), np.float32)
 SHORT_ROUND = Timeouts(load_s=60.0, round_s=3.0)  # loading may take its time, so that a busy machine is not taken for a hang
@@ -201,3 +204,58 @@ def test_ctrl_c_during_a_bench_leaves_nothing(toy: Toy, guest_home: Path) -> Non
     for pid in pids:
         assert not is_running(pid)
     assert list((guest_home / "sessions").iterdir()) == []
+
+
+OWN_LOOP = """
+def fingerprint():
+    return {"runtime": "own"}
+
+class Session:
+    loop = "own 1"
+
+    def __init__(self, files, options):
+        self._times = options["times"]
+
+    def run(self, feeds):
+        return feeds
+
+    def bench(self, feeds, **limits):
+        return self._times
+
+    def close(self):
+        pass
+"""
+
+
+@pytest.mark.parametrize("times", [[], [0.001, 0.0]])
+def test_an_own_loop_that_gives_no_times(times: list[float], toy: Toy) -> None:
+    """It is that candidate's failure: the others are measured."""
+    code = toy.folder / "own_device.py"
+    code.write_text(OWN_LOOP)
+    runners = {
+        key: Runner((code,), "own_device", (), (), {"times": own}) for key, own in (("bad", times), ("good", [0.001, 0.002]))
+    }
+    feeds = {key: {"x": X} for key in runners}
+    with AgentSession(local_transport(), {"own": runners["good"]}) as session:
+
+        def measure(asked: Callable[[], Mapping[str, object]]) -> None:
+            for key, runner in runners.items():
+                assert isinstance(session.open(key, "own", runner, {}), Opened)
+            measured = asked()
+            assert not isinstance(measured["good"], RunFailure)
+            assert_failed(measured["bad"], "error", "its loop gave no times")
+            for key in runners:
+                session.close_worker(key)
+
+        measure(lambda: session.bench(list(runners), feeds, BenchPlan(rounds=2)))
+        measure(lambda: session.sustain(list(runners), feeds, SustainPlan(0.05)))
+
+
+def test_a_folder_that_vanishes_ends_no_session(toy: Toy, guest_home: Path) -> None:
+    with AgentSession(local_transport(), {"toy": toy.runner()}) as session:
+        session.push(toy.artifact, toy.files)
+        shutil.rmtree(guest_home / "blobs")
+        with pytest.raises(DeviceRunError, match="need failed") as caught:
+            session.push(toy.artifact, toy.files)
+        assert "No such file or directory" in caught.value.why
+        assert session.probe().cores >= 1

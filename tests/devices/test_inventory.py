@@ -48,6 +48,16 @@ def test_this_machine_may_have_one() -> None:
     assert open_device(None).profile == "generic-x86-64"
 
 
+@pytest.mark.parametrize(
+    ("written", "run"),
+    [("venv/bin/python", "{home}/venv/bin/python"), ("/opt/bin/python3", "/opt/bin/python3"), ("python3.12", "python3.12")],
+)
+def test_a_relative_python_of_this_machine_starts_at_home(written: str, run: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    save_entry("local", DeviceEntry("local", python=written))
+    assert open_device(None).python == open_device(None).transport.python == run.format(home="/home/me")  # type: ignore[attr-defined]
+
+
 @pytest.mark.usefixtures("lab")
 def test_a_device_has_what_its_entry_says() -> None:
     a, b = open_device("a"), open_device("b")

@@ -9,8 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.guests import Toy, is_running, wait_until_gone
+from support.requirements import ROOT
 
-from edgekit.devices import AgentSession, BenchPlan, LocalTransport, Opened, local_transport
+from edgekit.agent import timing
+from edgekit.devices import AgentSession, BenchPlan, LocalTransport, Opened, Timeouts, local_transport
+from edgekit.devices.connection import SETTINGS_S
 from edgekit.errors import DataError, DeviceUnavailableError, IntegrityError, UsageError
 from edgekit.types import Measurement
 
@@ -201,7 +204,10 @@ def test_two_sessions_contend_for_the_lease(toy: Toy) -> None:
 def test_the_lease_ends_with_its_holder(toy: Toy) -> None:
     with AgentSession(local_transport(), {}) as second:
         with AgentSession(local_transport(), {}) as first:
-            first.lease().__enter__()
+            held = first.lease()  # kept: what is forgotten lets go by itself
+            held.__enter__()
+            with pytest.raises(DeviceUnavailableError, match="in use"), second.lease():
+                pass
         with second.lease():
             pass
 
@@ -220,6 +226,13 @@ def test_prepare_builds_on_the_device(toy: Toy) -> None:
     assert steps == ["preparing"]
 
 
+def test_the_same_candidate_may_be_prepared_again(toy: Toy) -> None:
+    with AgentSession(local_transport(), {"toy": toy.runner()}) as session:
+        session.push(toy.artifact, toy.files)
+        for _ in range(3):
+            assert session.prepare("one", "toy", toy.runner(), toy.files) is None
+
+
 def test_mistakes_of_the_caller_are_named(toy: Toy) -> None:
     with pytest.raises(UsageError, match="not open"):
         AgentSession(local_transport(), {}).probe()
@@ -236,3 +249,17 @@ def test_mistakes_of_the_caller_are_named(toy: Toy) -> None:
             session.infer("one", {"x": np.array(["text"])})
         session.close_worker("one")
         opened(session, toy)
+
+
+def test_the_documentation_has_the_plan_s_figures() -> None:
+    plan, text = BenchPlan(), (ROOT / "docs" / "agent-protocol.md").read_text()
+    assert f"windows ({plan.window_s:g} s each, at least {plan.window_min_n} inferences)" in text
+    assert f"within {plan.steady_tolerance * 100:g} %, at most {plan.warm_up_max_s:g} s; a quarter" in text
+    assert f"after {timing.SETTLED_N} inferences" in text
+    bursts = f"one burst of {plan.round_s:g} s, at least {plan.round_min_n} and at most {plan.round_max_n} inferences"
+    assert f"Rounds ({plan.rounds}): in each, every candidate has {bursts}" in text
+    timeouts = Timeouts()
+    named = {"connect": timeouts.connect_s, "probe": timeouts.probe_s, "push stall": timeouts.push_stall_s, "load": timeouts.load_s}
+    assert ", ".join(f"{name} {seconds:g}" for name, seconds in named.items()) in text
+    assert f"{timeouts.round_s:g}, prepare {timeouts.prepare_s:g}" in text
+    assert f"may take {SETTINGS_S:g}:" in text

@@ -155,8 +155,9 @@ def test_addresses(address: str) -> None:
 
 @pytest.mark.parametrize(
     "address",
-    ["ssh:board", "ssh://", "ssh://me:secret@board", "ssh://-oProxyCommand=x", "ssh://board/home", "ssh://a b", "http://x", "", 3],
-)
+    ["ssh:board", "ssh://", "ssh://me:secret@board", "ssh://-oProxyCommand=x", "ssh://board/home", "ssh://a b", "http://x", "", 3,
+     "ssh://board:99999", "ssh://board:0"],
+)  # fmt: skip
 def test_what_is_no_address(address: object) -> None:
     with pytest.raises(UsageError, match="address"):
         check_address(address)

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import numpy as np
 import pytest
@@ -37,10 +37,10 @@ def slows(cool_s: float, hot_s: float, after_s: float = 200.0) -> Callable[[floa
     return lambda at: cool_s if at < after_s else hot_s
 
 
-def compared(winner: str | None, **results: Sustained | RunFailure) -> SustainReport:
+def compared(winner: str | None, rivals: Collection[str] = (FLOAT, INT8, BF16), **results: Sustained | RunFailure) -> SustainReport:
     named = {"float": FLOAT, "int8": INT8, "bf16": BF16}
     return compare_over_time(
-        {named[key]: value for key, value in results.items()}, 600.0, winner=winner, floats={FLOAT}, faster=1.03
+        {named[key]: value for key, value in results.items()}, 600.0, winner=winner, rivals=rivals, floats={FLOAT}, faster=1.03
     )
 
 
@@ -74,6 +74,14 @@ def test_float_that_was_kept_and_is_overtaken() -> None:
     report = compared(FLOAT, float=run(slows(0.001, 0.002)), int8=run(steady(0.001)))
     assert report.would_change is True
     assert f"{INT8} is 2.0" in report.reason
+
+
+def test_who_could_not_be_chosen_changes_no_verdict() -> None:
+    """Float beside an int8 that was asked for, or one over a limit: it is shown, and judges nothing."""
+    report = compared(INT8, rivals=[INT8], float=run(steady(0.001)), int8=run(slows(0.001, 0.002)))
+    assert report.would_change is False
+    assert report.reason == f"nothing else ran that could replace {INT8}"
+    assert report.ranking_last == (FLOAT, INT8)
 
 
 def test_a_tie_is_no_other_verdict() -> None:

@@ -66,7 +66,7 @@ RELEASES = {
         {"VDD_IN": 5.263, "VDD_CPU_GPU_CV": 0.52, "VDD_SOC": 1.417},
     ),
     "7.2": Release(
-        "7.2", "# R39 (release), REVISION: 0, GCID: 43201234, BOARD: generic, EABI: aarch64, DATE: Mon Jun  1 12:00:00 UTC 2026",
+        "7.2", "# R39 (release), REVISION: 2.0, GCID: 45755727, BOARD: generic, EABI: aarch64, DATE: Mon Jun  1 12:00:00 UTC 2026",
         "10.16.2", "13.2.0", "NVIDIA Jetson AGX Thor Developer Kit", ("nvidia,p4071-0000+p3834-0008", "nvidia,p3834-0008", "nvidia,tegra264"),
         {"0": "MAXN", "1": "120W"},
         "%(stamp)s RAM 3448/125772MB (lfb 2x4MB) CPU [1%%@972,0%%@972] cpu@40.1C tj@42.2C gpu@41.0C "

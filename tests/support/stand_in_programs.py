@@ -80,9 +80,11 @@ def write_clocks(path, clocks):
 
 
 def show_clocks(config, clocks):
-    print("SOC family:%s  Machine:%s\nOnline CPUs: 0-5" % (config["soc"], config["board"]))
+    print("SOC family:%s  Machine:%s\nOnline CPUs: 0-4" % (config["soc"], config["board"]))
     cpu = "cpu0: Online=1 Governor=schedutil MinFreq=%d MaxFreq=%d CurrentFreq=1190400 IdleStates: WFI=1 c7=1 "
     print(cpu % (clocks["cpu"], HIGHEST["cpu"]))
+    # A CPU that the power mode switches off keeps its range, whatever is locked (an AGX Orin of JetPack 5 in MODE_30W shows this).
+    print("cpu5: Online=0 Governor=schedutil MinFreq=729600 MaxFreq=2201600 CurrentFreq=729600 IdleStates: WFI=0 c7=0 ")
     print("GPU MinFreq=%d MaxFreq=%d CurrentFreq=%d" % (clocks["gpu"], HIGHEST["gpu"], clocks["gpu"]))
     print("EMC MinFreq=204000000 MaxFreq=2133000000 CurrentFreq=2133000000 FreqOverride=%d" % clocks["emc"])
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 import re
 from typing import Dict, List
 
-from .base import MAX_RAILS, Meter, MeterError, Rail
+from .base import MAX_RAILS, Meter, MeterError, Rail, optional_line, under
 from .program import find_program, output_of
 
 PATHS = ("usr/bin/vcgencmd", "opt/vc/bin/vcgencmd")
 _ARGUMENT = "pmic_read_adc"
+_PROCESSOR = "brcm,bcm2712"  # of the Raspberry Pi 5 and its kin
 _PERIOD_S = 0.1  # each reading starts a program; more often would load the device that is measured
 _TIMEOUT_S = 2.0
 _VALUE = re.compile(r"^\s*([A-Za-z0-9_]{1,40})_([AV])\s+(current|volt)\(\d{1,3}\)=(-?\d{1,6}(?:\.\d{1,12})?)([AV])\s*$")
@@ -56,12 +57,18 @@ class Pmic(Meter):
 
 
 def find(root: str) -> List[Meter]:
-    """One meter where the program prints rails; none on an older Raspberry Pi, whose firmware does not know the command."""
+    """One meter where the program prints rails, and on any board that has the chip; none on an older one without such a command."""
     program = find_program(root, PATHS)
     if program is None:
         return []
     try:
-        found = parse(output_of([program, _ARGUMENT], timeout_s=_TIMEOUT_S))
-    except MeterError:
+        said = output_of([program, _ARGUMENT], timeout_s=_TIMEOUT_S)
+    except MeterError as problem:
+        said = str(problem)
+    found = parse(said)
+    if found:
+        return [Pmic(program, [Rail(name, "board rail") for name in found], "")]
+    if _PROCESSOR not in optional_line(under(root, "proc/device-tree/compatible")):
         return []
-    return [Pmic(program, [Rail(name, "board rail") for name in found], "")] if found else []
+    why = "vcgencmd tells no power (%.300s); it needs /dev/vcio, which users of the group `video` may open" % " ".join(said.split())
+    return [Pmic(program, [], why)]

@@ -30,7 +30,7 @@ def parse_line(line: str) -> Dict[str, float]:
     """Watts now, by rail, of one line; empty when it holds none."""
     found: Dict[str, float] = {}
     for match in _RAIL.finditer(line):
-        if len(found) < MAX_RAILS:
+        if len(found) < MAX_RAILS and match.group(1) != "NC":  # nothing is connected to that channel
             found.setdefault(match.group(1), int(match.group(2)) * 1e-3)
     return found
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from support.meters import PMIC, TEGRASTATS, write_program
+from support.meters import PMIC, TEGRASTATS, write_program, write_tree
 
 from edgekit.agent.meters import MeterError, discover, nvml, pmic, tegrastats
 
@@ -23,6 +23,12 @@ def test_lines_of_every_board(board: str) -> None:
 
 def test_what_has_another_unit_is_no_rail() -> None:
     assert tegrastats.parse_line("RAM 613/3964MB SWAP 0/1982MB IRAM 0/252kB EMC_FREQ 7%@408 APE 25 CPU@40C X 1/2/3/4 VDD 5") == {}
+
+
+def test_a_channel_that_nothing_is_connected_to_is_no_rail() -> None:
+    """An AGX Orin of JetPack 5 prints two of them."""
+    line = "GPU@38.1C VDD_GPU_SOC 4000mW/4100mW NC 0mW/0mW VDD_CPU_CV 800mW/900mW NC 0mW/0mW"
+    assert tegrastats.parse_line(line) == {"VDD_GPU_SOC": 4.0, "VDD_CPU_CV": 0.8}
 
 
 @given(st.text(max_size=500))
@@ -111,6 +117,16 @@ def test_an_older_raspberry_pi_has_no_such_meter(tmp_path: Path) -> None:
     assert discover(str(tmp_path)) == []
     write_program(tmp_path, "usr/bin/vcgencmd", "exit 255")
     assert discover(str(tmp_path)) == []
+
+
+@pytest.mark.parametrize("status", [0, 255])
+def test_a_raspberry_pi_5_whose_firmware_may_not_be_asked(status: int, tmp_path: Path) -> None:
+    write_program(tmp_path, "usr/bin/vcgencmd", f'echo "Can\'t open device file: /dev/vcio"\nexit {status}')
+    write_tree(tmp_path, {"proc/device-tree/compatible": "raspberrypi,5-model-b\0brcm,bcm2712\0"})
+    (meter,) = discover(str(tmp_path))
+    assert (meter.name, meter.rails, meter.total) == ("rpi-pmic", [], [])
+    assert "Can't open device file: /dev/vcio" in meter.reason
+    assert "group `video`" in meter.reason
 
 
 @given(st.text(max_size=400))
