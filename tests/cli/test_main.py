@@ -88,6 +88,14 @@ def test_every_command_has_help_and_examples(name: str, home: Path) -> None:
     assert f"edgekit {name}" in done.stdout.partition("Examples:")[2]
 
 
+@pytest.mark.parametrize("arguments", [[], ["devices"], ["cache"], ["toolchain"]])
+def test_without_a_command_the_help_is_shown_as_it_is(home: Path, arguments: list[str]) -> None:
+    done = run(*arguments)
+    shown = done.stderr or done.stdout  # click before 8.2 has it on stdout and ends with 0
+    assert shown == run(*arguments, "--help").stdout
+    assert (done.returncode == 2) == bool(done.stderr)
+
+
 def test_a_mistyped_command_names_the_nearest(home: Path) -> None:
     done = run("deplpy", "model.onnx")
     assert done.returncode == 2
