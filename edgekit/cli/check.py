@@ -48,12 +48,13 @@ def check(path: Path, signers: Path | None, identity: str | None, target: str | 
     from .check_model import show_findings
     from .check_package import is_package, show_package
 
+    asks_who = signers is not None or identity is not None
     if target is not None:
-        if signers is not None or identity is not None:
+        if asks_who:
             raise UsageError("--target is for models, --signers and --identity are for bundles")
         show_findings(path, target, as_json=as_json)
     elif is_package(path):
-        show_package(path, signers=signers, as_json=as_json)
+        show_package(path, asks_who=asks_who, as_json=as_json)
     else:
         _show_bundle(path, signers, identity, as_json=as_json)
 
