@@ -287,6 +287,22 @@ def test_a_budget_that_was_not_met_shows_the_evidence(monkeypatch: pytest.Monkey
     assert "No winner: nothing met the gates" in result.stderr
 
 
+def test_what_stands_in_the_file_about_measuring_alone_is_not_held_against_a_build(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[DeployRequest] = []
+
+    def deploy(request: DeployRequest, **_: Any) -> DeployReport:
+        seen.append(request)
+        return REPORT
+
+    monkeypatch.setattr("edgekit.api.deploy", deploy)
+    Path("edgekit.toml").write_text(
+        '[deploy]\nmax-latency = "12ms"\nsustain = "10m"\ngovernor = "performance"\npower-mode = "MAXN"\nlock-clocks = true\n'
+        'max-drop = "2%"\n'
+    )
+    printed("build", "model.onnx")
+    assert seen == [DeployRequest("model.onnx", max_drop=Drop(0.02))]
+
+
 def test_only_typed_options_reach_the_request(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[Any, dict[str, Any]]] = []
 
