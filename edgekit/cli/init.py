@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,6 +41,7 @@ def init(
     from ..errors import OutputError
     from ..model import load_model
     from ..profiles import resolve
+    from ..report.text import clean
     from ..request_parsing import parse_targets
     from ..state import write_file
 
@@ -58,7 +60,7 @@ def init(
         print_json({"schema": "edgekit.init/1", "path": str(path)})
     else:
         click.echo(f"wrote {path}")
-        click.echo(f"next: edgekit deploy {model}")
+        click.echo(f"next: edgekit deploy {shlex.quote(clean(model))}")
 
 
 def configuration(model: Model, *, target: str, calib: str | None, evaluation: str | None) -> str:
