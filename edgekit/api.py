@@ -95,10 +95,8 @@ def deploy(
         check_output(out, force=force)
     sources = Sources(*objects, allow_code=allow_code, trust_model=trust_model)
     run = prepare(request, sources, measure=measure, timeouts=timeouts or Timeouts(), progress=progress)
-    if install is not None and not run.device.transport.shares_files:
-        from .devices.install import check_path
-
-        check_path(str(install))
+    if install is not None and out is not None:
+        _check_install(run, out, install)
     planned = planned_report(run, started)
     if dry_run:
         return planned
@@ -191,6 +189,17 @@ def _request(
         written = {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
         request = parse_request({"model": model_path(model), **texts, **written})
     return request, (objects[0], objects[1])
+
+
+def _check_install(run: Run, output: Path, path: str | Path) -> None:
+    """Refuses, before anything slow, what can be no place to install to."""
+    from .devices.install import check_path
+    from .installation import check_apart
+
+    if run.device.transport.shares_files:
+        check_apart(output, path)
+    else:
+        check_path(str(path))
 
 
 def _install(run: Run, output: Path, path: str | Path, timeouts: Timeouts | None, progress: Progress) -> None:

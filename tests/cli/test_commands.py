@@ -200,6 +200,13 @@ def test_an_output_that_is_no_bundle_is_refused_before_any_work(tmp_path: Path) 
     assert Path("model-onnx-edgekit", "mine.txt").read_text() == "keep"
 
 
+def test_a_bundle_that_would_be_installed_into_itself_is_refused_before_any_work(tmp_path: Path) -> None:
+    model = classifier(tmp_path / "model.onnx")
+    error = refused(UsageError, "deploy", model, "--target", "onnx", "-o", "out", "--install", "out/live")
+    assert "lies in the bundle" in error.what
+    assert list(Path.cwd().iterdir()) == []
+
+
 def test_a_dry_run_shows_the_plan_and_writes_nothing(tmp_path: Path) -> None:
     model = classifier(tmp_path / "model.onnx")
     report = document("deploy", model, "--target", "onnx", "--dry-run")
