@@ -85,6 +85,11 @@ def size(n_bytes: float | None) -> str:
     return f"{n_bytes:.0f} B"
 
 
+def short(value: float) -> str:
+    """Three significant digits, without those that are zero and, below a million millions, without an exponent."""
+    return f"{float(f'{value:.3g}'):.12g}"
+
+
 def fraction(value: float | None, digits: int = 3) -> str:
     return NOT_MEASURED if value is None else f"{value:.{digits}f}"
 
