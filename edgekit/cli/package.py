@@ -30,7 +30,9 @@ FORMATS = ("android", "ios", "react-native", "web")
     help="Text file with one class a line, in the order of the model's first output.",
 )
 @click.option(
-    "--runtime-version", metavar="VERSION", help="Of the runtime to depend on; the release that was measured unless given."
+    "--runtime-version",
+    metavar="VERSION",
+    help="Of the runtime to depend on; unless given, android: the release that was measured, else one that the README names.",
 )
 @click.option("--min-sdk", type=click.IntRange(21, 99), help="android: the API level to ask for; 24 unless given.")
 @click.option("--ort-format", is_flag=True, help="android: store an ONNX model as .ort, with its list of required operators.")
