@@ -101,7 +101,7 @@ class PackageSource:
     def threads(self) -> int:
         """Those that the winner was measured with."""
         threads = self.options.get("threads", 1)
-        return threads if isinstance(threads, int) and 1 <= threads <= 1024 else 1
+        return threads if type(threads) is int and 1 <= threads <= 1024 else 1  # true is an int too
 
     @property
     def model_bytes(self) -> int:
