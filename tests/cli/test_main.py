@@ -257,6 +257,23 @@ def test_a_state_folder_that_cannot_be_written_is_no_failure(tmp_path: Path) -> 
     assert "no log file" in done.stderr
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+@pytest.mark.parametrize("exception", ["DataError('odd data')", None])
+def test_a_log_file_on_a_full_disk_changes_nothing(home: Path, exception: str | None) -> None:
+    code = raising(exception) if exception else "from edgekit.cli.main import main"
+    full = """
+        import logging, pathlib
+        from edgekit import log
+        log.open_log = lambda: pathlib.Path("/dev/full")
+        logging.getLogger("vendor").warning("is kept back until the end")
+    """
+    done = run("doctor", "--json", code=textwrap.dedent(code) + textwrap.dedent(full))
+    assert done.returncode == (4 if exception else 0), done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Logging error" not in done.stderr
+    assert json.loads(done.stdout)["schema"] == ("edgekit.error/1" if exception else "edgekit.doctor/1")
+
+
 def test_only_the_newest_logs_are_kept(home: Path) -> None:
     from edgekit import log
 
