@@ -60,10 +60,11 @@ def check(path: Path, signers: Path | None, identity: str | None, target: str | 
 
 
 def _show_bundle(bundle: Path, signers: Path | None, identity: str | None, *, as_json: bool) -> None:
-    from ..errors import UsageError
+    from ..errors import IntegrityError, UsageError
+    from ..paths import kind_of
     from ..report.text import clean, size
 
-    if bundle.suffix in (".onnx", ".pt2") and bundle.is_file():
+    if bundle.suffix in (".onnx", ".pt2") and kind_of(bundle, IntegrityError) == "file":
         raise UsageError(f"{bundle.name} is a model, not a bundle", hint=f"edgekit check {bundle} --target jetson, for example")
     result, verified = _checked(bundle, signers, identity)
     winner = result.bundle.winner

@@ -200,6 +200,28 @@ def test_an_output_that_is_no_bundle_is_refused_before_any_work(tmp_path: Path) 
     assert Path("model-onnx-edgekit", "mine.txt").read_text() == "keep"
 
 
+def test_what_cannot_be_looked_at_is_no_bug(tmp_path: Path) -> None:
+    """A name that is too long, as a folder above that may not be entered, is refused by the system's calls themselves."""
+    model, odd = classifier(tmp_path / "model.onnx"), tmp_path / ("x" * 300)
+    key = tmp_path / "key"
+    key.touch()
+    for error, arguments in (
+        (ModelError, ("deploy", odd, "-o", "out")),
+        (ModelError, ("profile", odd)),
+        (ModelError, ("inspect", odd)),
+        (DataError, ("deploy", model, "--calib", odd)),
+        (DataError, ("deploy", model, "--eval", f"{odd}.py:score")),
+        (OutputError, ("deploy", model, "-o", odd)),
+        (IntegrityError, ("check", odd)),
+        (ModelError, ("check", odd.with_name(f"{odd.name}.onnx"), "--target", "jetson")),
+        (UsageError, ("check", tmp_path, "--signers", odd)),
+        (UsageError, ("sign", tmp_path, "--key", odd)),
+        (OutputError, ("package", tmp_path / "bundle", "--format", "web", "-o", odd)),
+        (IntegrityError, ("package", odd, "--format", "web", "-o", tmp_path / "out")),
+    ):
+        refused(error, *arguments)
+
+
 def test_a_bundle_that_would_be_installed_into_itself_is_refused_before_any_work(tmp_path: Path) -> None:
     model = classifier(tmp_path / "model.onnx")
     error = refused(UsageError, "deploy", model, "--target", "onnx", "-o", "out", "--install", "out/live")
