@@ -53,15 +53,25 @@ def test_a_mount_point_is_refused_before_slow_work(tmp_path: Path) -> None:
     out, volume = tmp_path / "out \\ here", tmp_path / "volume"
     out.mkdir()
     volume.mkdir()
-    program = (
-        "import sys\nfrom pathlib import Path\nfrom edgekit.bundle_output import check_output\nfrom edgekit.errors import OutputError\n"
-        "out = Path(sys.argv[1])\ncheck_output(out / 'inside')\n"
-        "try:\n    check_output(out)\nexcept OutputError as problem:\n    print(problem)\n"
-    )
+    program = """
+import sys
+from pathlib import Path
+from edgekit.bundle_output import check_output
+from edgekit.errors import OutputError
+out = Path(sys.argv[1])
+check_output(out / "inside")
+try:
+    check_output(out)
+except OutputError as problem:
+    print(problem)
+"""
     script = 'mount --bind "$1" "$2" && exec "$3" -c "$4" "$2"'
     unshare = ["unshare", "--mount", *(() if os.getuid() == 0 else ("--map-root-user",))]
     command = [*unshare, "sh", "-c", script, "sh", volume, out, sys.executable, program]
-    if shutil.which("unshare") is None or subprocess.run([*unshare, "mount", "--bind", volume, out], capture_output=True).returncode:
+    if (
+        shutil.which("unshare") is None
+        or subprocess.run([*unshare, "mount", "--bind", volume, out], capture_output=True).returncode
+    ):
         missing("nothing can be mounted here (unshare --mount)")
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "is a mount point" in done.stdout

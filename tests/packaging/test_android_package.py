@@ -24,10 +24,10 @@ from support.requirements import missing
 import edgekit
 from edgekit import PackageOptions
 from edgekit.errors import DependencyError, UsageError
-from edgekit.packaging.ort_format import _difference as ort_difference
 from edgekit.packaging.android import compiler
 from edgekit.packaging.android.format import FORMAT
 from edgekit.packaging.manifest import check_package
+from edgekit.packaging.ort_format import _difference as ort_difference
 from edgekit.packaging.source import read_source
 from edgekit.types import TensorMap, TensorSpec
 

@@ -53,7 +53,12 @@ def test_the_self_test_compares_what_is_not_finite() -> None:
     """A mask of -inf is neither a difference nor the scale of all others."""
     stored = ["1", "-Infinity", "NaN", "2"]
     close = (stored, ["1", "-Infinity", "NaN", "2.001"])
-    others = (["1", "-Infinity", "NaN", "2.1"], ["1", "Infinity", "NaN", "2"], ["1", "0", "NaN", "2"], ["NaN", "-Infinity", "NaN", "2"])
+    others = (
+        ["1", "-Infinity", "NaN", "2.1"],
+        ["1", "Infinity", "NaN", "2"],
+        ["1", "0", "NaN", "2"],
+        ["NaN", "-Infinity", "NaN", "2"],
+    )
     pairs = json.dumps([[found, stored] for found in (*close, *others)])
     answer = javascript.run_node(javascript.FOLDER / "compared.mjs", compiled_path(""), stdin=pairs)
     assert json.loads(answer) == [True] * len(close) + [False] * len(others)
