@@ -62,7 +62,7 @@ def check(path: Path, signers: Path | None, identity: str | None, target: str | 
 def _show_bundle(bundle: Path, signers: Path | None, identity: str | None, *, as_json: bool) -> None:
     from ..errors import IntegrityError, UsageError
     from ..paths import kind_of
-    from ..report.text import clean, size
+    from ..report.text import brief, clean, size
 
     if bundle.suffix in (".onnx", ".pt2") and kind_of(bundle, IntegrityError) == "file":
         raise UsageError(f"{bundle.name} is a model, not a bundle", hint=f"edgekit check {bundle} --target jetson, for example")
@@ -84,10 +84,10 @@ def _show_bundle(bundle: Path, signers: Path | None, identity: str | None, *, as
         )
         return
     click.echo(f"{clean(bundle)}: {clean((verified or result).message)}")
-    click.echo(f"  {result.n_files} files, {size(result.size_bytes)}, made by edgekit {clean(result.bundle.edgekit)}")
+    click.echo(f"  {result.n_files} files, {size(result.size_bytes)}, made by edgekit {brief(result.bundle.edgekit)}")
     if winner is not None:
         click.echo(
-            f"  {clean(winner.id)}{' (provisional)' if winner.provisional else ''} for {clean(result.bundle.report.profile)}"
+            f"  {brief(winner.id)}{' (provisional)' if winner.provisional else ''} for {brief(result.bundle.report.profile)}"
         )
     click.echo(f"  sha256 of edgekit.json: {result.manifest_sha256}")
 

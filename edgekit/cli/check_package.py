@@ -29,7 +29,7 @@ def show_package(path: Path, *, asks_who: bool, as_json: bool) -> None:
     """
     from ..errors import UsageError
     from ..packaging.manifest import check_package
-    from ..report.text import clean, size
+    from ..report.text import brief, clean, size
     from ..values import to_json
 
     if asks_who:
@@ -61,6 +61,6 @@ def show_package(path: Path, *, asks_who: bool, as_json: bool) -> None:
     signature = manifest.bundle.signature
     signed = "it was not signed" if signature is None else f"it carried a signature by {signature.key_type} {signature.fingerprint}"
     click.echo(f"{clean(path)}: integrity ok, origin unknown")
-    click.echo(f"  {clean(manifest.name)} {clean(manifest.version)} for {clean(manifest.format)}: {clean(manifest.winner.id)}")
-    click.echo(f"  {result.n_files} files, {size(result.size_bytes)}, made by edgekit {clean(manifest.edgekit)}")
-    click.echo(f"  of the bundle whose edgekit.json has the sha256 {clean(manifest.bundle.manifest_sha256)}; {clean(signed)}")
+    click.echo(f"  {brief(manifest.name)} {brief(manifest.version)} for {brief(manifest.format)}: {brief(manifest.winner.id)}")
+    click.echo(f"  {result.n_files} files, {size(result.size_bytes)}, made by edgekit {brief(manifest.edgekit)}")
+    click.echo(f"  of the bundle whose edgekit.json has the sha256 {brief(manifest.bundle.manifest_sha256)}; {brief(signed, 200)}")

@@ -62,7 +62,7 @@ def package(
     from ..packaging.api import package as make_package
     from ..packaging.formats import PackageOptions
     from ..report.progress import progress_on, stderr_console
-    from ..report.text import clean, size
+    from ..report.text import brief, clean, size
 
     with progress_on(stderr_console(), plain=is_verbose(ctx)) as progress:
         report = make_package(
@@ -80,7 +80,7 @@ def package(
     if as_json:
         print_json(report.to_json())
         return
-    click.echo(f"{clean(report.output)}: {report.name} {report.version} for {report.format}, made of {clean(report.winner)}")
+    click.echo(f"{clean(report.output)}: {report.name} {report.version} for {report.format}, made of {brief(report.winner)}")
     overhead = report.delivered_bytes - report.model_bytes
     click.echo(f"  the app gets {size(report.delivered_bytes)}: the model's {size(report.model_bytes)} and {_signed(overhead)}")
     click.echo(f"  {len(report.files)} files, {size(report.size_bytes)}; start with {clean(Path(report.output) / 'README.md')}")

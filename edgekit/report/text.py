@@ -33,6 +33,12 @@ def one_line(text: object) -> str:
     return " ".join(clean(text).split())
 
 
+def brief(text: object, most: int = 80) -> str:
+    """What somebody else's file says of itself, so that it cannot pass for a line of edgekit's own."""
+    line = one_line(text)
+    return line if len(line) <= most else f"{line[: most - 1]}…"
+
+
 @dataclass(frozen=True)
 class TimeUnit:
     """The unit of a column of times; it stands in the column's heading."""
