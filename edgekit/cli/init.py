@@ -55,7 +55,7 @@ def init(
         eval = eval or click.prompt("Labelled data (nothing: none yet)", default="", show_default=False, err=True) or None  # noqa: A001
     target = target or "auto"
     resolve(parse_targets(target))
-    write_file(path, configuration(loaded, target=target, calib=calib, evaluation=eval).encode())
+    write_file(path, _encoded(configuration(loaded, target=target, calib=calib, evaluation=eval)))
     if as_json:
         print_json({"schema": "edgekit.init/1", "path": str(path)})
     else:
@@ -96,6 +96,16 @@ def configuration(model: Model, *, target: str, calib: str | None, evaluation: s
         "# round = 300",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _encoded(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError as problem:
+        from ..errors import UsageError
+
+        shown = text.splitlines()[text.count("\n", 0, problem.start)]
+        raise UsageError("a file's name that is not UTF-8 cannot stand in TOML", why=shown, hint="rename the file") from problem
 
 
 def _shape_lines(inputs: tuple[TensorSpec, ...]) -> list[str]:

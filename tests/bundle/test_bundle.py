@@ -84,6 +84,14 @@ def test_without_a_winner_the_bundle_is_evidence(tmp_path: Path) -> None:
     assert "no candidate was accepted" in (out / "README.md").read_text()
 
 
+def test_a_file_whose_name_is_not_utf_8_is_no_reason_to_lose_the_run(tmp_path: Path) -> None:
+    report = full_report(asked=request(model="odd\udcff.onnx", calib="photos\udcff"))
+    named = replace(report, model={**report.model, "path": "odd\udcff.onnx", "name": "odd\udcff.onnx"})
+    bundle = check_bundle(small_bundle(tmp_path / "out", tmp_path / "work", report=named)).bundle
+    assert bundle.request().calib == "photos\ufffd"
+    assert bundle.report.model["name"] == "odd\ufffd.onnx"
+
+
 def test_nothing_of_this_machine_goes_into_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home, project = tmp_path / "home" / "jane", tmp_path / "home" / "jane" / "project"
     secret = tmp_path / "customers" / "acme"

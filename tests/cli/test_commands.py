@@ -372,6 +372,13 @@ def test_init_writes_a_file_that_deploy_reads(tmp_path: Path) -> None:
     assert Path("edgekit.toml").read_text() == text
 
 
+def test_init_refuses_a_name_that_toml_cannot_hold(tmp_path: Path) -> None:
+    model = classifier(tmp_path / "model.onnx")
+    error = refused(UsageError, "init", model, "--calib", "photos\udcff.npz")
+    assert error.why.startswith("calib = ")
+    assert list(Path.cwd().iterdir()) == []
+
+
 def test_every_commented_line_of_init_is_valid_when_it_is_used(tmp_path: Path) -> None:
     model = classifier(tmp_path / "model.onnx")
     assert document("init", model, "--yes")["schema"] == "edgekit.init/1"
