@@ -12,7 +12,6 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -42,7 +41,7 @@ COMMANDS = {
 
 COMPLETE = "_EDGEKIT_COMPLETE"  # set by the shell's completion script
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # what a disk says that takes no more
-_NO_ARGUMENTS: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())  # before click 8.2 no error at all
+_NO_ARGUMENTS: type[click.UsageError] | tuple[()] = getattr(click.exceptions, "NoArgsIsHelpError", ())  # new in click 8.2
 INTERRUPTED = 130  # what shells report for a process ended by Ctrl-C
 EXIT_CODES = """\b
 Exit codes:
