@@ -90,8 +90,9 @@ def deploy(
     if install is not None and out is None:
         raise UsageError("there is nothing to install without an output folder", hint="name one with output= (or -o)")
     if out is not None and not dry_run:
-        from .bundle import check_output
+        from .bundle_output import check_keeps, check_output
 
+        check_keeps(out, request.paths())
         check_output(out, force=force)
     sources = Sources(*objects, allow_code=allow_code, trust_model=trust_model)
     run = prepare(request, sources, measure=measure, timeouts=timeouts or Timeouts(), progress=progress)

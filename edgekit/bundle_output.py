@@ -9,10 +9,10 @@ import re
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from .errors import IntegrityError, OutputError
+from .errors import IntegrityError, OutputError, UsageError
 from .integrity import read_json_file
 from .manifest import MANIFEST, SCHEMA, SIGNATURE
 from .state import new_folder, writing
@@ -44,6 +44,18 @@ def check_output(out: Path, *, force: bool = False) -> Path:
     if not force:
         _refuse_foreign(out)
     return out
+
+
+def check_keeps(out: Path, inputs: Iterable[Path]) -> None:
+    """Refuses to replace a folder that a run reads from: ``--force`` says that it may go, and hardly means that.
+
+    Raises:
+        UsageError: names what lies in ``out``.
+    """
+    place = os.path.realpath(out)
+    for path in inputs:
+        if Path(os.path.realpath(path)).is_relative_to(place):
+            raise UsageError(f"{path} lies in {out}", why="that folder is replaced", hint="choose another with -o")
 
 
 def _is_mount_point(folder: Path) -> bool:

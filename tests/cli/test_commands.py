@@ -200,6 +200,18 @@ def test_an_output_that_is_no_bundle_is_refused_before_any_work(tmp_path: Path) 
     assert Path("model-onnx-edgekit", "mine.txt").read_text() == "keep"
 
 
+@pytest.mark.parametrize("inside", ["model", "--calib", "--eval", "--baseline"])
+def test_force_does_not_take_what_the_run_reads(tmp_path: Path, inside: str) -> None:
+    """The folder is replaced at the end, with the only copy of the model or the data in it."""
+    out = tmp_path / "out"
+    model, data = classifier(tmp_path / "model.onnx"), out / "score.py:evaluate"
+    (out / "data").mkdir(parents=True)
+    arguments = [classifier(out / "data" / "model.onnx")] if inside == "model" else [model, inside, data]
+    error = refused(UsageError, "deploy", *arguments, "--target", "onnx", "-o", out, "--force")
+    assert f"lies in {out}" in error.what
+    assert (out / "data").is_dir()
+
+
 def test_what_cannot_be_looked_at_is_no_bug(tmp_path: Path) -> None:
     """A name that is too long, as a folder above that may not be entered, is refused by the system's calls themselves."""
     model, odd = classifier(tmp_path / "model.onnx"), tmp_path / ("x" * 300)
