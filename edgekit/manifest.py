@@ -157,7 +157,7 @@ def check_bundle(path: str | Path) -> CheckResult:
         why = "it does not exist" if kind == "missing" else "it is not a folder"
         raise IntegrityError(f"{path} is not a bundle", why=why, hint="edgekit deploy writes one with -o")
     folder = folder.resolve()
-    if not os.path.lexists(folder / MANIFEST):
+    if kind_of(folder / MANIFEST, IntegrityError) == "missing":
         raise IntegrityError(f"{path} is not a bundle", why=f"it holds no {MANIFEST}")
     document, data = read_json_file(folder / MANIFEST)
     schema = document.get("schema") if isinstance(document, dict) else None

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
         "edgekit check model.onnx --target jetson",
     )
 )
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("path", type=click.Path(path_type=Path, readable=False))
 @click.option(
     "--signers",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     help="Require a signature by a key in this list, which is yours and not the bundle's (docs/signing.md).",
 )
 @click.option("--identity", metavar="NAME", help="With --signers: require that it is NAME's, as the list calls its owner.")

@@ -43,7 +43,7 @@ from .request_options import (
 @click.option(
     "--install",
     metavar="PATH",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     help="Also put the bundle in a versioned folder under PATH, behind a link: on the device, if that is not this machine.",
 )
 @click.option("--dry-run", is_flag=True, default=None, help="Show which candidates would be tried and which are refused, and stop.")

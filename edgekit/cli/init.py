@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command(epilog=examples("edgekit init model.onnx", "edgekit init model.onnx --target jetson --calib photos/ --yes"))
-@click.argument("model", type=click.Path())
+@click.argument("model", type=click.Path(readable=False))
 @request_options("target", "calib", "eval")
 @TRUST_MODEL
 @click.option("--yes", is_flag=True, help="Ask nothing; take what was given and the defaults.")

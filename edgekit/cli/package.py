@@ -18,15 +18,17 @@ FORMATS = ("android", "ios", "react-native", "web")
         "edgekit package digits-edgekit/ --format web --name digits --labels digits.txt -o digits-web/",
     )
 )
-@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("bundle", type=click.Path(path_type=Path, readable=False))
 @click.option("--format", "format_name", type=click.Choice(FORMATS), required=True, help="Which kind of app the package is for.")
-@click.option("-o", "--output", metavar="DIR", type=click.Path(path_type=Path), required=True, help="The folder to write.")
+@click.option(
+    "-o", "--output", metavar="DIR", type=click.Path(path_type=Path, readable=False), required=True, help="The folder to write."
+)
 @click.option("--name", metavar="NAME", help="Of the package: lower-case words with '-'; that of the model's file unless given.")
 @click.option("--version", metavar="VERSION", help="Of the package, such as 1.2.3; 1.0.0 unless given.")
 @click.option("--group", metavar="GROUP", help="Who it comes from, such as com.example; local.models unless given.")
 @click.option(
     "--labels",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     help="Text file with one class a line, in the order of the model's first output.",
 )
 @click.option(

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 from support.small_models import classifier
@@ -210,6 +211,16 @@ def test_force_does_not_take_what_the_run_reads(tmp_path: Path, inside: str) -> 
     error = refused(UsageError, "deploy", *arguments, "--target", "onnx", "-o", out, "--force")
     assert f"lies in {out}" in error.what
     assert (out / "data").is_dir()
+
+
+def test_paths_are_looked_at_by_edgekit_alone() -> None:
+    """click would call an unreadable model or output a usage error (2); both are the model's or the output's (4)."""
+    context = click.Context(cli)
+    commands = [cli.get_command(context, name) for name in cli.list_commands(context)]
+    types = [parameter.type for command in commands if command for parameter in command.params]
+    paths = [each for each in types if isinstance(each, click.Path)]
+    assert len(paths) > 15
+    assert not [each for each in paths if each.readable or each.exists or each.writable]
 
 
 def test_what_cannot_be_looked_at_is_no_bug(tmp_path: Path) -> None:
