@@ -85,6 +85,16 @@ def test_names_that_are_none_are_refused(tmp_path: Path, option: str, text: str)
         read_source(digits_onnx(tmp_path / "bundle"), **{option: text})
 
 
+def test_a_refused_name_is_told_its_whole_form(tmp_path: Path) -> None:
+    bundle = digits_onnx(tmp_path / "bundle")
+    with pytest.raises(UsageError) as error:
+        read_source(bundle, name="9lives")
+    assert "a letter first" in error.value.why
+    with pytest.raises(UsageError) as error:
+        read_source(bundle, group="com.Example")
+    assert "lower-case words" in error.value.why
+
+
 @pytest.mark.parametrize(
     ("content", "why"),
     [
