@@ -318,6 +318,8 @@ def test_the_device_chooses_as_the_host_would(rows: list[Any], explicit: bool, o
     expected = choose(reports, measured, objective=objective, explicit_precision=explicit, max_latency=None)
     found = deciding.decide(seen, faster=1.03, has_chosen_precision=explicit, objective=objective)
     assert found.winner == expected.winner
+    reasons = {row.seen.candidate.id: row.reason for row in found.rows}
+    assert found.winner is None or reasons[found.winner] == ""  # a reason says why a candidate does not win
 
 
 def compared(noise: float, agreeing: bool) -> Comparison:
