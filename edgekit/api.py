@@ -90,15 +90,14 @@ def deploy(
     if install is not None and out is None:
         raise UsageError("there is nothing to install without an output folder", hint="name one with output= (or -o)")
     if out is not None and not dry_run:
-        from .bundle import check_output
+        from .bundle_output import check_keeps, check_output
 
+        check_keeps(out, request.paths())
         check_output(out, force=force)
     sources = Sources(*objects, allow_code=allow_code, trust_model=trust_model)
     run = prepare(request, sources, measure=measure, timeouts=timeouts or Timeouts(), progress=progress)
-    if install is not None and not run.device.transport.shares_files:
-        from .devices.install import check_path
-
-        check_path(str(install))
+    if install is not None and out is not None:
+        _check_install(run, out, install)
     planned = planned_report(run, started)
     if dry_run:
         return planned
@@ -191,6 +190,17 @@ def _request(
         written = {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
         request = parse_request({"model": model_path(model), **texts, **written})
     return request, (objects[0], objects[1])
+
+
+def _check_install(run: Run, output: Path, path: str | Path) -> None:
+    """Refuses, before anything slow, what can be no place to install to."""
+    from .devices.install import check_path
+    from .installation import check_apart
+
+    if run.device.transport.shares_files:
+        check_apart(output, path)
+    else:
+        check_path(str(path))
 
 
 def _install(run: Run, output: Path, path: str | Path, timeouts: Timeouts | None, progress: Progress) -> None:

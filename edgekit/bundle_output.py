@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import re
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from .errors import IntegrityError, OutputError
+from .errors import IntegrityError, OutputError, UsageError
 from .integrity import read_json_file
 from .manifest import MANIFEST, SCHEMA, SIGNATURE
 from .state import new_folder, writing
@@ -24,7 +25,7 @@ def check_output(out: Path, *, force: bool = False) -> Path:
 
     Raises:
         OutputError: nothing can be written beside it, or something stands there that is no bundle or that its manifest does not
-            list (without ``force``), or that is never ours to replace.
+            list (without ``force``), or that is never ours to replace or cannot be.
     """
     out = Path(os.path.realpath(out))
     _require_writable(out)
@@ -36,9 +37,37 @@ def check_output(out: Path, *, force: bool = False) -> Path:
         raise OutputError(
             f"{out} is never replaced", why="the working directory or your home is in it", hint="choose another with -o"
         )
+    if _is_mount_point(out):  # a volume of a container
+        raise OutputError(
+            f"{out} is a mount point", why="a new folder cannot take its place", hint=f"name a folder in it: -o {out / 'NAME'}"
+        )
     if not force:
         _refuse_foreign(out)
     return out
+
+
+def check_keeps(out: Path, inputs: Iterable[Path]) -> None:
+    """Refuses to replace a folder that a run reads from: ``--force`` says that it may go, and hardly means that.
+
+    Raises:
+        UsageError: names what lies in ``out``.
+    """
+    place = os.path.realpath(out)
+    for path in inputs:
+        if Path(os.path.realpath(path)).is_relative_to(place):
+            raise UsageError(f"{path} lies in {out}", why="that folder is replaced", hint="choose another with -o")
+
+
+def _is_mount_point(folder: Path) -> bool:
+    """Also where a folder of the same file system is mounted, which ``os.path.ismount`` does not see."""
+    if os.path.ismount(folder):
+        return True
+    try:
+        lines = Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape").splitlines()
+    except OSError:  # not Linux
+        return False
+    mounted = (line.split(" ")[4] for line in lines)  # white space and backslashes in it are octal numbers
+    return any(re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), path) == str(folder) for path in mounted)
 
 
 def _require_writable(out: Path) -> None:

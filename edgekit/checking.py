@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import ModelError, UsageError
+from .paths import kind_of
 from .profiles import resolve
 from .targets import Checking, RuleFinding, get_target
 from .types import JSON, Site
@@ -54,7 +55,7 @@ def check_model(path: Path, name: str) -> CheckedModel:
         raise UsageError(f"target {target_name!r} has no rules to check", hint="build the model for it: edgekit build")
     if path.suffix not in (".onnx", ".pt2"):
         raise UsageError(f"{path.name} is not an .onnx or .pt2 model", hint="a bundle is checked without --target")
-    if not path.is_file():
+    if kind_of(path, ModelError) != "file":
         raise ModelError(f"there is no file {path}")
     onnx_path = path
     if path.suffix == ".pt2":

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import DataError, UnknownNameError, UsageError
+from .paths import kind_of
 
 _counter = itertools.count(1)
 
@@ -45,7 +46,7 @@ def load_function(reference: str) -> Callable[..., Any]:
         DataError: the file is missing or raises; names the line, with the original chained.
     """
     path, name = parse_reference(reference)
-    if not path.is_file():
+    if kind_of(path, DataError) != "file":
         raise DataError(f"{path} does not exist", hint="the part before the last colon must be a Python file")
     module = _run(path.resolve())
     function = getattr(module, name, None)

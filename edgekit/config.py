@@ -29,6 +29,8 @@ COMMAND_LINE_ONLY = {
     "trust_model": "it would let a downloaded folder run its own code",
     "force": "it would let a downloaded folder overwrite others",
     "from": "a bundle to repeat is chosen for each run",
+    "wait": "lease = SECONDS in [timeouts] says it for every run",
+    "offline": "the variable EDGEKIT_OFFLINE=1 says it for every run",
     "model": "the model is an argument",
 }
 

@@ -125,6 +125,8 @@ def open_folder(root: Path, inputs: Sequence[TensorSpec], preprocess: Preprocess
     found = {kind: files for kind, files in by_kind.items() if files}
     if not found:
         there = f"it holds only {', '.join(sorted(others)[:5])}" if others else "it is empty"
+        if not others and any(entry.is_symlink() for entry in root.iterdir()):
+            there = "it holds only links to folders, which are not entered"
         raise DataError(
             f"{root} holds no data", why=there, hint="a folder must hold .npz, .npy or pictures (PNG, JPEG, WebP, BMP, TIFF, PPM)"
         )

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .devices.plan import Timeouts
-from .errors import IntegrityError, OutputError
+from .errors import IntegrityError, OutputError, UsageError
 from .manifest import MANIFEST, SIGNATURE, CheckResult, check_bundle
 from .state import new_folder, writing
 
@@ -51,7 +51,9 @@ def install(bundle: str | Path, path: str | Path) -> Installed:
     Raises:
         IntegrityError: the bundle is not intact; nothing was changed.
         OutputError: ``path`` cannot be written, or holds something else under our names.
+        UsageError: ``path`` lies in the bundle.
     """
+    check_apart(bundle, path)
     checked = check_bundle(bundle)
     root = Path(path).absolute()
     versions = root / "versions"
@@ -69,6 +71,20 @@ def install(bundle: str | Path, path: str | Path) -> Installed:
             _swing(root / "current", version)
             _remove_others(versions, keep={version, current})
             return Installed(version, current, changed=True)
+
+
+def check_apart(bundle: str | Path, path: str | Path) -> None:
+    """Refuses to install a bundle into itself, where every file would be one that it does not list.
+
+    Raises:
+        UsageError: says so.
+    """
+    if Path(os.path.realpath(path)).is_relative_to(os.path.realpath(bundle)):
+        raise UsageError(
+            f"{path} lies in the bundle {bundle}",
+            why="a bundle holds only the files that it lists",
+            hint="choose another folder with --install",
+        )
 
 
 def install_on_device(

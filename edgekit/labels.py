@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 COLUMNS = ("file", "label", "slice")
 MAX_CSV_BYTES = 256 << 20
-MAX_SLICES = 1000
+MAX_SLICES = 1000  # each is judged for each finalist, and all of that stands in the report
+SLICES_HINT = "a slice is a group that matters, not a sample"
 _HINT = "put labels.csv (file,label,slice) or labels.npy into the folder, or a member 'labels' into the .npz"
 
 
@@ -164,5 +165,5 @@ def _checked(labels: Labels, name: str) -> Labels:
         if isinstance(value, float) and not math.isfinite(value):
             raise DataError(f"label {index} in {name} is not a finite number")
     if len(set(labels.slices)) > MAX_SLICES:
-        raise DataError(f"{name} has over {MAX_SLICES} slices", hint="a slice is a group that matters, not a sample")
+        raise DataError(f"{name} has over {MAX_SLICES} slices", hint=SLICES_HINT)
     return labels

@@ -40,11 +40,22 @@ def open_log() -> Path:
     return path
 
 
+class _LogFile(logging.FileHandler):
+    """A log is worth less than the run: on a full disk lines are lost, and neither a traceback nor the exit code comes of it."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        del record
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            super().close()
+
+
 @contextlib.contextmanager
 def logging_to(path: Path, *, verbose: bool) -> Iterator[None]:
     """Python logging and warnings go to ``path`` while the block runs; with ``verbose`` to stderr as well."""
     root = logging.getLogger()
-    handlers: list[logging.Handler] = [logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")]
+    handlers: list[logging.Handler] = [_LogFile(path, encoding="utf-8", errors="backslashreplace")]
     if verbose:
         handlers.append(logging.StreamHandler(sys.stderr))
     level_before = root.level

@@ -13,6 +13,7 @@ from typing import Literal
 
 from .errors import IntegrityError
 from .integrity import FileEntry, check_count, check_tree, read_json_file, read_small
+from .paths import kind_of
 from .request import DeployRequest
 from .types import JSON, Artifact, Candidate, DeployReport, Measurement, Winner
 from .values import from_json, sha256_json
@@ -151,10 +152,12 @@ def check_bundle(path: str | Path) -> CheckResult:
     Raises:
         IntegrityError: names the file, with what was expected and found.
     """
-    folder = Path(path).resolve()
-    if not folder.is_dir():
-        raise IntegrityError(f"{path} is not a bundle", why="it is not a folder", hint="edgekit deploy writes one with -o")
-    if not os.path.lexists(folder / MANIFEST):
+    folder, kind = Path(path), kind_of(Path(path), IntegrityError)
+    if kind != "folder":
+        why = "it does not exist" if kind == "missing" else "it is not a folder"
+        raise IntegrityError(f"{path} is not a bundle", why=why, hint="edgekit deploy writes one with -o")
+    folder = folder.resolve()
+    if kind_of(folder / MANIFEST, IntegrityError) == "missing":
         raise IntegrityError(f"{path} is not a bundle", why=f"it holds no {MANIFEST}")
     document, data = read_json_file(folder / MANIFEST)
     schema = document.get("schema") if isinstance(document, dict) else None

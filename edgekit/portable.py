@@ -14,6 +14,7 @@ from .request import DeployRequest
 from .state import cache_dir, state_dir
 
 _PATH_FIELDS = ("model", "baseline", "calib", "eval")
+_SURROGATES = re.compile("[\ud800-\udfff]")  # what Python makes of bytes in a file's name that are not UTF-8
 #: Parts of the manifest that are names and settings of the model, never folders of a machine: they are kept to the letter.
 _KEPT = frozenset({"candidate", "artifact", "files", "runner", "shape"})
 
@@ -52,7 +53,10 @@ def folders_named(request: DeployRequest) -> dict[str, str]:
 
 
 def without_folders(document: Any, folders: Mapping[str, str]) -> Any:
-    """The JSON document with ``folders`` taken out of its texts: a bundle travels, and they are nobody's business."""
+    """The JSON document with ``folders`` taken out of its texts: a bundle travels, and they are nobody's business.
+
+    What of a file's name is not UTF-8, which JSON cannot hold, becomes U+FFFD.
+    """
     names = "|".join(re.escape(folder) for folder in sorted(folders, key=len, reverse=True)) or "(?!)"  # none: match nothing
     pattern = re.compile(rf"(?<![\w.~/-])({names})(?:/|(?![\w.-]))")
 
@@ -61,10 +65,17 @@ def without_folders(document: Any, folders: Mapping[str, str]) -> Any:
             return {key: child if key in _KEPT else clean(child) for key, child in value.items()}
         if isinstance(value, list):
             return [clean(child) for child in value]
-        if not isinstance(value, str) or "/" not in value:
-            return value
-        if Path(value).is_absolute() and os.path.lexists(value):
-            return Path(value).name
-        return pattern.sub(lambda match: folders[match[1]], value)
+        return _readable(without(value)) if isinstance(value, str) else value
+
+    def without(text: str) -> str:
+        if "/" not in text:
+            return text
+        if Path(text).is_absolute() and os.path.lexists(text):
+            return Path(text).name
+        return pattern.sub(lambda match: folders[match[1]], text)
 
     return clean(document)
+
+
+def _readable(text: str) -> str:
+    return _SURROGATES.sub("\ufffd", text)

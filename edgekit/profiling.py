@@ -21,7 +21,7 @@ from .devices.inventory import Device
 from .devices.meters import FoundMeter
 from .devices.plan import BenchPlan, Timeouts
 from .devices.session import AgentSession
-from .errors import DataError, DeviceRunError, UsageError
+from .errors import DataError, DeviceRunError, ModelError, UsageError
 from .feed_checks import check_names, checked_feed
 from .fleet import FleetReport, run_on_all
 from .judge import start_worker
@@ -31,6 +31,7 @@ from .measure.trust import summarize_conditions, trust
 from .metering import Metered, described, measure_timed, meter_of
 from .model import model_path
 from .operator_times import OperatorTime, operator_times
+from .paths import kind_of
 from .plan import Planned
 from .preparation import Sources, calibration_of, prepare
 from .profiles import get_profile
@@ -147,7 +148,7 @@ def profile(
     samples = None if isinstance(calib, (str, Path)) else calib
     sources = Sources(calib=samples, allow_code=allow_code, trust_model=trust_model)
     progress = progress or Silent()
-    profiled = _profile_bundle if Path(model).is_dir() else _profile_model
+    profiled = _profile_bundle if kind_of(Path(model), ModelError) == "folder" else _profile_model
     return profiled(request, sources, timeouts or Timeouts(), progress, layers=layers)
 
 

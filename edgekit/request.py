@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Literal, get_args
 
 from .coderef import is_reference
@@ -130,6 +131,11 @@ class DeployRequest:
     def build_options(self) -> dict[str, Scalar]:
         """What was asked of every candidate's build, by the names that targets give it; what is left to them is not in it."""
         return {} if self.sparsity == "auto" else {"sparsity": self.sparsity}
+
+    def paths(self) -> tuple[Path, ...]:
+        """The files and folders that it names; of code its file."""
+        named = (self.model, self.baseline, self.calib, self.eval)
+        return tuple(Path(text.rpartition(":")[0] if is_reference(text) else text) for text in named if text is not None)
 
     @property
     def has_chosen_precision(self) -> bool:

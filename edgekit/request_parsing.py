@@ -85,9 +85,10 @@ def parse_latency(value: Any) -> LatencyLimit:
 def parse_duration(value: Any, option: str = "--budget") -> float:
     """``"120s"``, ``"2m"``, ``"1h"`` or a number of seconds, in seconds."""
     match = re.fullmatch(rf"\s*{_NUMBER}\s*(ms|s|min|m|h)?\s*", _text(value))
-    if not match or not 0 < float(match[1]) < math.inf:
+    seconds = float(match[1]) * _SECONDS[match[2] or "s"] if match else 0.0
+    if not 0 < seconds < math.inf:
         raise _unreadable(option, value, "120s, 2m or 1h")
-    return float(match[1]) * _SECONDS[match[2] or "s"]
+    return seconds
 
 
 def parse_wait(value: Any) -> float:
@@ -113,9 +114,10 @@ def parse_embodied(value: Any) -> Embodied:
     if isinstance(value, Embodied):
         return value
     match = re.fullmatch(rf"\s*{_NUMBER}\s*(g|kg)\s*/\s*{_NUMBER}\s*y\s*", _text(value))
-    if not match or not 0 < float(match[1]) < math.inf or not 0 < float(match[3]) <= 100:
+    grams = float(match[1]) * (1000.0 if match[2] == "kg" else 1.0) if match else 0.0
+    if not match or not 0 < grams < math.inf or not 0 < float(match[3]) <= 100:
         raise _unreadable("--embodied", value, "250kg/4y: CO2e of making the device, and its years in use")
-    return Embodied(float(match[1]) * (1000.0 if match[2] == "kg" else 1.0), float(match[3]) * YEAR_S)
+    return Embodied(grams, float(match[3]) * YEAR_S)
 
 
 def parse_samples(value: Any) -> Samples:

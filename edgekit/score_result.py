@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .errors import DataError
+from .labels import MAX_SLICES, SLICES_HINT
 from .types import Score, SliceValue
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ def _slice_values(slices: Any, n: int, where: str) -> dict[str, SliceValue]:
         return {}
     if not isinstance(slices, Mapping):
         raise DataError(f"{where}: slices must be a dict", why=f"it is a {type(slices).__name__}")
+    if len(slices) > MAX_SLICES:
+        raise DataError(f"{where}: over {MAX_SLICES} slices", hint=SLICES_HINT)
     return {str(name): _slice_value(value, n, f"{where}: slice {str(name)!r}") for name, value in slices.items()}
 
 

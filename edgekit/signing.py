@@ -17,6 +17,7 @@ from pathlib import Path
 from .errors import IntegrityError, UsageError
 from .integrity import MAX_JSON_BYTES, read_small
 from .manifest import MANIFEST, MAX_SIGNATURE_BYTES, SIGNATURE, CheckResult, check_bundle, read_signature
+from .paths import kind_of
 from .sshsig import Signature, SignatureFacts, parse_signature, ssh_keygen
 from .state import write_file
 
@@ -76,7 +77,7 @@ def sign_bundle(bundle: str | Path, key: str | Path) -> Signed:
         OutputError: the bundle cannot be written.
     """
     key = Path(key).expanduser()
-    if not key.is_file():
+    if kind_of(key, UsageError) != "file":
         raise UsageError(
             f"there is no key {key}", hint="ssh-keygen -t ed25519 makes one; for a key in ssh-agent give its .pub file"
         )
@@ -161,7 +162,7 @@ def signature_of(checked: CheckResult) -> SignatureFacts | None:
 
 
 def _readers_own(signers: Path, bundle: Path) -> Path:
-    if not signers.is_file():
+    if kind_of(signers, UsageError) != "file":
         raise UsageError(f"there is no list of signers {signers}", hint="docs/signing.md shows one")
     if signers.resolve().is_relative_to(bundle.resolve()):
         raise UsageError(

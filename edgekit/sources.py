@@ -24,6 +24,7 @@ from .feed_checks import check_dtype, check_names, check_shape
 from .feed_source import Source
 from .folders import open_folder
 from .npy_stream import Archive
+from .paths import kind_of
 from .preprocess import Preprocess, read_preprocess
 
 if TYPE_CHECKING:
@@ -52,9 +53,10 @@ def _open(source: object, inputs: Sequence[TensorSpec], preprocess: Preprocess |
         raise UsageError(f"{source!r} is code", hint="pass edgekit.coderef.load_function(...) of it if it may run")
     if isinstance(source, (str, Path)):
         path = Path(source)
-        if path.is_dir():
+        kind = kind_of(path, DataError)
+        if kind == "folder":
             return open_folder(path, inputs, preprocess)
-        if not path.exists():
+        if kind == "missing":
             raise DataError(f"{path} does not exist", hint=f"data may be {KINDS}")
         if path.suffix.lower() != ".npz":
             raise DataError(f"{path} is of no known kind", hint=f"data may be {KINDS}")

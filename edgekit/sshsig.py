@@ -129,7 +129,8 @@ def ssh_keygen(arguments: Sequence[str], *, stdin: bytes | None = None) -> Answe
 
 
 def _most(stderr: str) -> str:
-    """The first line that is not the same after every failure."""
+    """The first line that is not the same after every failure, nor of the frame of "@" around a warning."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    telling = [line for line in lines if not line.startswith(("Could not verify signature", "Signing ", "No principal matched"))]
+    empty = ("Could not verify signature", "Signing ", "No principal matched", "@")
+    telling = [line for line in lines if not line.startswith(empty)]
     return (telling or lines or [""])[0][:300]

@@ -15,7 +15,10 @@ from pathlib import Path
 from .errors import OutputError
 
 _ONLY_OURS = "what edgekit keeps there is run and trusted later"
-_CANNOT_WRITE = frozenset({errno.EROFS, errno.ENOTEMPTY, errno.ENAMETOOLONG, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
+_CANNOT_WRITE = frozenset({
+    errno.EROFS, errno.ENOTEMPTY, errno.ENAMETOOLONG, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP,
+    errno.EBUSY, errno.EXDEV,  # a folder that cannot be renamed: a mount point, one of an image's lower layers
+})  # fmt: skip
 
 
 def _home(kind: str) -> Path:

@@ -112,7 +112,7 @@ def test_mistakes_name_the_file_and_what_to_write(tmp_path: Path, text: str, exp
     assert expected in error.value.hint
 
 
-@pytest.mark.parametrize("key", ["allow-code", "force", "from", "model", "trust_model"])
+@pytest.mark.parametrize("key", ["allow-code", "force", "from", "model", "trust_model", "wait", "offline"])
 def test_what_a_downloaded_folder_must_not_say(tmp_path: Path, key: str) -> None:
     with pytest.raises(UsageError, match="may not stand in") as error:
         load_config(write(tmp_path, f"[deploy]\n{key} = true\n"))

@@ -17,6 +17,9 @@ from edgekit.types import TensorSpec
 def test_missing_empty_and_unknown_sources(tmp_path):
     assert "does not exist" in str(failure(tmp_path / "none"))
     assert "it is empty" in str(failure(tmp_path))
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked" / "cats").symlink_to(tmp_path)
+    assert "links to folders, which are not entered" in str(failure(tmp_path / "linked"))
     (tmp_path / "readme.txt").write_text("hello")
     assert "it holds only .txt" in str(failure(tmp_path))
     assert "no known kind" in str(failure(tmp_path / "readme.txt"))

@@ -181,6 +181,19 @@ def test_prediction_agreement_counts_equal_ones() -> None:
     assert prediction_agreement(["a"], ["a", "b"]).value == 0.0
 
 
+def test_the_numpy_of_python_3_8_is_enough_where_it_travels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ubuntu 20.04 (JetPack 5) has numpy 1.17, whose array_equal takes no ``equal_nan``."""
+    array_equal = np.array_equal
+    monkeypatch.setattr(np, "array_equal", lambda a, b: array_equal(a, b))
+    odd = np.float32([[1, -np.inf, np.nan]])
+    same = Comparison({"y": OutputKind("cosine")})
+    same.add({"y": odd}, {"y": odd})
+    assert not same.is_broken
+    other = Comparison({"y": OutputKind("cosine")})
+    other.add({"y": odd}, {"y": np.float32([[1, np.nan, -np.inf]])})
+    assert other.is_broken
+
+
 def test_a_mask_of_infinities_is_compared_by_its_pattern_and_what_is_finite() -> None:
     masked = np.float32([[1, -np.inf, 2]])
     same = Comparison({"y": OutputKind("cosine")})

@@ -11,7 +11,7 @@ from support.reports import full_report
 
 from edgekit import installation as install_module
 from edgekit.bundle import MANIFEST, check_bundle
-from edgekit.errors import IntegrityError, OutputError
+from edgekit.errors import IntegrityError, OutputError, UsageError
 from edgekit.installation import install, rollback
 
 
@@ -42,6 +42,13 @@ def test_first_install(bundles: list[Path], tmp_path: Path) -> None:
     assert manifest(current) == manifest(bundles[0])
     check_bundle(current)
     assert sorted(p.name for p in (tmp_path / "app").iterdir()) == ["current", "versions"]
+
+
+@pytest.mark.parametrize("inside", ["", "app", "artifact/../app"])
+def test_a_bundle_is_not_installed_into_itself(bundles: list[Path], inside: str) -> None:
+    with pytest.raises(UsageError, match="lies in the bundle"):
+        install(bundles[0], bundles[0] / inside)
+    check_bundle(bundles[0])
 
 
 def test_exactly_one_previous_is_kept(bundles: list[Path], tmp_path: Path) -> None:

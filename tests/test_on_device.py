@@ -256,11 +256,13 @@ def test_a_device_that_somebody_holds_is_left_alone(bundle: Path, board: Path) -
 
 
 def test_an_output_that_cannot_be_written_is_said_before_the_run(bundle: Path, board: Path, tmp_path: Path) -> None:
-    began = time.monotonic()
-    code, _, err = run(board, bundle, "-o", tmp_path / "no" / "such" / "folder.json")
-    assert code == 7
-    assert "cannot be written" in err
-    assert time.monotonic() - began < 10
+    for output, why in ((tmp_path / "no" / "such" / "folder.json", "its folder is missing"), (tmp_path, "it is a folder")):
+        began = time.monotonic()
+        code, _, err = run(board, bundle, "-o", output)
+        assert code == 7
+        assert "cannot be written" in err
+        assert why in err
+        assert time.monotonic() - began < 10
 
 
 @pytest.mark.usefixtures("signals_as_in_a_terminal")
@@ -316,6 +318,8 @@ def test_the_device_chooses_as_the_host_would(rows: list[Any], explicit: bool, o
     expected = choose(reports, measured, objective=objective, explicit_precision=explicit, max_latency=None)
     found = deciding.decide(seen, faster=1.03, has_chosen_precision=explicit, objective=objective)
     assert found.winner == expected.winner
+    reasons = {row.seen.candidate.id: row.reason for row in found.rows}
+    assert found.winner is None or reasons[found.winner] == ""  # a reason says why a candidate does not win
 
 
 def compared(noise: float, agreeing: bool) -> Comparison:

@@ -27,6 +27,8 @@ def test_a_request_keeps_no_folder_of_this_machine(tmp_path: Path) -> None:
         ("layers/home/jane/conv", "layers/home/jane/conv"),
         ("/secret/a and /secret/b", "a and b"),
         ("no folder", "no folder"),
+        ("/secret/a\udcff.onnx", "a\ufffd.onnx"),
+        ("odd\udcff.onnx", "odd\ufffd.onnx"),
     ],
 )
 def test_folders_are_taken_out_of_texts(text: str, expected: str) -> None:

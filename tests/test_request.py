@@ -169,11 +169,12 @@ def test_any_request_survives_json(request_: DeployRequest) -> None:
     [
         ("precision", "int7"), ("objective", "speed"), ("eval_on", "cloud"), ("threads", 0), ("samples", "-3"), ("samples", 0),
         ("samples", "some"), ("samples", True), ("samples", 1.5),
-        ("budget", "1e999s"), ("max_drop", "1e999%"), ("max_latency", "1e999ms"),
+        ("budget", "1e999s"), ("budget", "1e308h"), ("sustain", "1e308h"), ("max_drop", "1e999%"), ("max_latency", "1e999ms"),
         ("min_agreement", "120%"), ("threads", 1.5), ("threads", 1025),
         ("max_drop", "100%"), ("max_drop", "200%"), ("device", 3), ("budget", "soon"), ("treads", 2),
         ("energy", "some"), ("grid_intensity", "-1"), ("grid_intensity", "1e9"), ("grid_intensity", "green"), ("embodied", "250kg"),
-        ("embodied", "0kg/4y"), ("embodied", "250kg/0y"), ("embodied", "1e999kg/4y"), ("embodied", 250), ("embodied", "250t/4y"),
+        ("embodied", "0kg/4y"), ("embodied", "250kg/0y"), ("embodied", "1e999kg/4y"), ("embodied", "1e308kg/4y"),
+        ("embodied", 250), ("embodied", "250t/4y"),
     ],
 )  # fmt: skip
 def test_bad_values_are_usage_errors(option: str, value: object) -> None:

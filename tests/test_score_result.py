@@ -57,6 +57,7 @@ def test_numpy_values_become_pythons():
         ({"n": 4.0}, "n must be a whole number"),
         ({"slice": {}}, "did you mean: slices"),
         ({"slices": [1]}, "slices must be a dict"),
+        ({"slices": {str(user): 1 for user in range(1001)}}, "over 1000 slices"),
         ({"slices": {"a": {"value": 1}}}, "slice 'a' must have value and n"),
         ({"slices": {"a": float("inf")}}, "slice 'a' is not finite"),
         ({"slices": {"a": {"value": 1, "n": 0}}}, "slice 'a': n must be"),

@@ -203,6 +203,10 @@ def test_keys_that_cannot_sign(bundle: Path, keys: Keys, tmp_path: Path, monkeyp
     shutil.copyfile(f"{keys.mine}.pub", tmp_path / "alone.pub")
     with pytest.raises(UsageError, match="No private key found"):
         sign_bundle(bundle, tmp_path / "alone.pub")
+    for_all_to_read = Path(shutil.copyfile(keys.mine, tmp_path / "shared"))
+    for_all_to_read.chmod(0o644)
+    with pytest.raises(UsageError, match=r"Permissions 0644 for .* are too open"):
+        sign_bundle(bundle, for_all_to_read)
     assert not (bundle / SIGNATURE).exists()
 
 

@@ -11,6 +11,15 @@ import click
 from .common import become_verbose, common_options, examples, json_wanted
 from .request_options import ALLOW_CODE, FORCE, FROM, MODEL, OFFLINE, OUTPUT, TRUST_MODEL, default_output, gather, request_options
 
+#: What may stand in edgekit.toml or a bundle for `deploy` and is about measuring alone.
+_NOT_OF_A_BUILD: dict[str, Any] = {
+    "max_latency": None,
+    "governor": None,
+    "power_mode": None,
+    "lock_clocks": False,
+    "sustain_s": None,
+}
+
 
 @click.command(
     epilog=examples(
@@ -62,8 +71,7 @@ def build(
 
     config = load_config(Path.cwd())
     become_verbose(ctx, config.run.get("verbose", False))
-    # A latency limit that stands in edgekit.toml or a bundle for `deploy` cannot be held against a build.
-    request = replace(gather(typed, config, from_bundle=from_bundle, allow_code=allow_code), max_latency=None)
+    request = replace(gather(typed, config, from_bundle=from_bundle, allow_code=allow_code), **_NOT_OF_A_BUILD)
     run_deploy(
         ctx,
         request,

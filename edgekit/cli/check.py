@@ -23,11 +23,11 @@ if TYPE_CHECKING:
         "edgekit check model.onnx --target jetson",
     )
 )
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("path", type=click.Path(path_type=Path, readable=False))
 @click.option(
     "--signers",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     help="Require a signature by a key in this list, which is yours and not the bundle's (docs/signing.md).",
 )
 @click.option("--identity", metavar="NAME", help="With --signers: require that it is NAME's, as the list calls its owner.")
@@ -48,21 +48,23 @@ def check(path: Path, signers: Path | None, identity: str | None, target: str | 
     from .check_model import show_findings
     from .check_package import is_package, show_package
 
+    asks_who = signers is not None or identity is not None
     if target is not None:
-        if signers is not None or identity is not None:
+        if asks_who:
             raise UsageError("--target is for models, --signers and --identity are for bundles")
         show_findings(path, target, as_json=as_json)
     elif is_package(path):
-        show_package(path, signers=signers, as_json=as_json)
+        show_package(path, asks_who=asks_who, as_json=as_json)
     else:
         _show_bundle(path, signers, identity, as_json=as_json)
 
 
 def _show_bundle(bundle: Path, signers: Path | None, identity: str | None, *, as_json: bool) -> None:
-    from ..errors import UsageError
-    from ..report.text import clean, size
+    from ..errors import IntegrityError, UsageError
+    from ..paths import kind_of
+    from ..report.text import brief, clean, size
 
-    if bundle.suffix in (".onnx", ".pt2") and bundle.is_file():
+    if bundle.suffix in (".onnx", ".pt2") and kind_of(bundle, IntegrityError) == "file":
         raise UsageError(f"{bundle.name} is a model, not a bundle", hint=f"edgekit check {bundle} --target jetson, for example")
     result, verified = _checked(bundle, signers, identity)
     winner = result.bundle.winner
@@ -82,10 +84,10 @@ def _show_bundle(bundle: Path, signers: Path | None, identity: str | None, *, as
         )
         return
     click.echo(f"{clean(bundle)}: {clean((verified or result).message)}")
-    click.echo(f"  {result.n_files} files, {size(result.size_bytes)}, made by edgekit {clean(result.bundle.edgekit)}")
+    click.echo(f"  {result.n_files} files, {size(result.size_bytes)}, made by edgekit {brief(result.bundle.edgekit)}")
     if winner is not None:
         click.echo(
-            f"  {clean(winner.id)}{' (provisional)' if winner.provisional else ''} for {clean(result.bundle.report.profile)}"
+            f"  {brief(winner.id)}{' (provisional)' if winner.provisional else ''} for {brief(result.bundle.report.profile)}"
         )
     click.echo(f"  sha256 of edgekit.json: {result.manifest_sha256}")
 

@@ -28,11 +28,11 @@ def show_findings(path: Path, name: str, *, as_json: bool) -> None:
 
 
 def _print_findings(path: Path, findings: tuple[RuleFinding, ...], target: str, profile: str) -> None:
-    from ..report.text import clean
+    from ..report.text import clean, one_line
 
     for finding in findings:
-        click.echo(f"{finding.severity}: {clean(str(finding))}")
-        click.echo(f"  {clean(finding.fix)}")
+        click.echo(f"{finding.severity}: {one_line(finding)}")
+        click.echo(f"  {one_line(finding.fix)}")
     n_errors = sum(finding.severity == "error" for finding in findings)
     counts = f"{n_errors} errors, {len(findings) - n_errors} warnings" if findings else "nothing is said against it"
     click.echo(f"{clean(path)}: {counts} ({target}, {profile})")

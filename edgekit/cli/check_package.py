@@ -18,18 +18,21 @@ def is_package(path: Path) -> bool:
     return os.path.lexists(path / PACKAGE_MANIFEST) and not os.path.lexists(path / MANIFEST)
 
 
-def show_package(path: Path, *, signers: Path | None, as_json: bool) -> None:
+def show_package(path: Path, *, asks_who: bool, as_json: bool) -> None:
     """Verify a package by its reduced manifest and say what it was made of.
 
+    Args:
+        asks_who: ``--signers`` or ``--identity`` was given.
+
     Raises:
-        IntegrityError: it is not intact. UsageError: signers of something that carries no signature.
+        IntegrityError: it is not intact. UsageError: who signed what carries no signature was asked.
     """
     from ..errors import UsageError
     from ..packaging.manifest import check_package
-    from ..report.text import clean, size
+    from ..report.text import brief, clean, size
     from ..values import to_json
 
-    if signers is not None:
+    if asks_who:
         raise UsageError(
             f"{path} is a package, which carries no signature",
             why="what is signed is the bundle that it was made of",
@@ -58,6 +61,6 @@ def show_package(path: Path, *, signers: Path | None, as_json: bool) -> None:
     signature = manifest.bundle.signature
     signed = "it was not signed" if signature is None else f"it carried a signature by {signature.key_type} {signature.fingerprint}"
     click.echo(f"{clean(path)}: integrity ok, origin unknown")
-    click.echo(f"  {clean(manifest.name)} {clean(manifest.version)} for {clean(manifest.format)}: {clean(manifest.winner.id)}")
-    click.echo(f"  {result.n_files} files, {size(result.size_bytes)}, made by edgekit {clean(manifest.edgekit)}")
-    click.echo(f"  of the bundle whose edgekit.json has the sha256 {clean(manifest.bundle.manifest_sha256)}; {clean(signed)}")
+    click.echo(f"  {brief(manifest.name)} {brief(manifest.version)} for {brief(manifest.format)}: {brief(manifest.winner.id)}")
+    click.echo(f"  {result.n_files} files, {size(result.size_bytes)}, made by edgekit {brief(manifest.edgekit)}")
+    click.echo(f"  of the bundle whose edgekit.json has the sha256 {brief(manifest.bundle.manifest_sha256)}; {brief(signed, 200)}")

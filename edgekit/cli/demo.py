@@ -14,7 +14,7 @@ from .common import common_options, examples, is_verbose, json_wanted, print_jso
     "-o",
     "--output",
     metavar="DIR",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     default=Path("edgekit-demo"),
     show_default=True,
     help="Where the two bundles go.",

@@ -43,7 +43,7 @@ from .request_options import (
 @click.option(
     "--install",
     metavar="PATH",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     help="Also put the bundle in a versioned folder under PATH, behind a link: on the device, if that is not this machine.",
 )
 @click.option("--dry-run", is_flag=True, default=None, help="Show which candidates would be tried and which are refused, and stop.")
@@ -73,7 +73,7 @@ def deploy(
 
     Every candidate is compared with float on held-out samples and measured in turn with all others. Float is replaced only by one
     that is right, and faster with 95 % confidence; otherwise float is kept and the reason given. The verdict is shown on stderr;
-    --json prints it as one document on stdout. Every option may also stand in edgekit.toml (see `edgekit init`).
+    --json prints it as one document on stdout. Most options may also stand in edgekit.toml (see `edgekit init`).
 
     Several devices are deployed to at once, and one that fails stops nobody; the exit code is then that of the first that failed,
     in the order in which they were named.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command(epilog=examples("edgekit init model.onnx", "edgekit init model.onnx --target jetson --calib photos/ --yes"))
-@click.argument("model", type=click.Path())
+@click.argument("model", type=click.Path(readable=False))
 @request_options("target", "calib", "eval")
 @TRUST_MODEL
 @click.option("--yes", is_flag=True, help="Ask nothing; take what was given and the defaults.")
@@ -40,6 +41,7 @@ def init(
     from ..errors import OutputError
     from ..model import load_model
     from ..profiles import resolve
+    from ..report.text import clean
     from ..request_parsing import parse_targets
     from ..state import write_file
 
@@ -53,12 +55,12 @@ def init(
         eval = eval or click.prompt("Labelled data (nothing: none yet)", default="", show_default=False, err=True) or None  # noqa: A001
     target = target or "auto"
     resolve(parse_targets(target))
-    write_file(path, configuration(loaded, target=target, calib=calib, evaluation=eval).encode())
+    write_file(path, _encoded(configuration(loaded, target=target, calib=calib, evaluation=eval)))
     if as_json:
         print_json({"schema": "edgekit.init/1", "path": str(path)})
     else:
         click.echo(f"wrote {path}")
-        click.echo(f"next: edgekit deploy {model}")
+        click.echo(f"next: edgekit deploy {shlex.quote(clean(model))}")
 
 
 def configuration(model: Model, *, target: str, calib: str | None, evaluation: str | None) -> str:
@@ -94,6 +96,16 @@ def configuration(model: Model, *, target: str, calib: str | None, evaluation: s
         "# round = 300",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _encoded(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError as problem:
+        from ..errors import UsageError
+
+        shown = text.splitlines()[text.count("\n", 0, problem.start)]
+        raise UsageError("a file's name that is not UTF-8 cannot stand in TOML", why=shown, hint="rename the file") from problem
 
 
 def _shape_lines(inputs: tuple[TensorSpec, ...]) -> list[str]:

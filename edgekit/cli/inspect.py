@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         "edgekit inspect model.onnx --calib fit.npz --ranges",
     )
 )
-@click.argument("model", type=click.Path())
+@click.argument("model", type=click.Path(readable=False))
 @request_options("target", "calib", "samples", "shape")
 @click.option("--ranges", is_flag=True, help="What the activations span on --calib, by every way of choosing a range.")
 @TRUST_MODEL

@@ -41,6 +41,7 @@ COMMANDS = {
 
 COMPLETE = "_EDGEKIT_COMPLETE"  # set by the shell's completion script
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # what a disk says that takes no more
+_NO_ARGUMENTS: type[click.UsageError] | tuple[()] = getattr(click.exceptions, "NoArgsIsHelpError", ())  # new in click 8.2
 INTERRUPTED = 130  # what shells report for a process ended by Ctrl-C
 EXIT_CODES = """\b
 Exit codes:
@@ -109,6 +110,9 @@ def _outcome(arguments: list[str], run: Run) -> int:
 def _show_problem(error: Exception, run: Run, arguments: Sequence[str]) -> int:
     if isinstance(error, EdgekitError):
         _show(error, run)
+        return error.exit_code
+    if isinstance(error, _NO_ARGUMENTS):  # its message is the whole help
+        error.show()
         return error.exit_code
     if isinstance(error, click.ClickException):
         return _show_usage(error, run, arguments)

@@ -18,19 +18,23 @@ FORMATS = ("android", "ios", "react-native", "web")
         "edgekit package digits-edgekit/ --format web --name digits --labels digits.txt -o digits-web/",
     )
 )
-@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("bundle", type=click.Path(path_type=Path, readable=False))
 @click.option("--format", "format_name", type=click.Choice(FORMATS), required=True, help="Which kind of app the package is for.")
-@click.option("-o", "--output", metavar="DIR", type=click.Path(path_type=Path), required=True, help="The folder to write.")
+@click.option(
+    "-o", "--output", metavar="DIR", type=click.Path(path_type=Path, readable=False), required=True, help="The folder to write."
+)
 @click.option("--name", metavar="NAME", help="Of the package: lower-case words with '-'; that of the model's file unless given.")
 @click.option("--version", metavar="VERSION", help="Of the package, such as 1.2.3; 1.0.0 unless given.")
 @click.option("--group", metavar="GROUP", help="Who it comes from, such as com.example; local.models unless given.")
 @click.option(
     "--labels",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     help="Text file with one class a line, in the order of the model's first output.",
 )
 @click.option(
-    "--runtime-version", metavar="VERSION", help="Of the runtime to depend on; the release that was measured unless given."
+    "--runtime-version",
+    metavar="VERSION",
+    help="Of the runtime to depend on; unless given, android: the release that was measured, else one that the README names.",
 )
 @click.option("--min-sdk", type=click.IntRange(21, 99), help="android: the API level to ask for; 24 unless given.")
 @click.option("--ort-format", is_flag=True, help="android: store an ONNX model as .ort, with its list of required operators.")
@@ -60,7 +64,7 @@ def package(
     from ..packaging.api import package as make_package
     from ..packaging.formats import PackageOptions
     from ..report.progress import progress_on, stderr_console
-    from ..report.text import clean, size
+    from ..report.text import brief, clean, size
 
     with progress_on(stderr_console(), plain=is_verbose(ctx)) as progress:
         report = make_package(
@@ -78,7 +82,7 @@ def package(
     if as_json:
         print_json(report.to_json())
         return
-    click.echo(f"{clean(report.output)}: {report.name} {report.version} for {report.format}, made of {clean(report.winner)}")
+    click.echo(f"{clean(report.output)}: {report.name} {report.version} for {report.format}, made of {brief(report.winner)}")
     overhead = report.delivered_bytes - report.model_bytes
     click.echo(f"  the app gets {size(report.delivered_bytes)}: the model's {size(report.model_bytes)} and {_signed(overhead)}")
     click.echo(f"  {len(report.files)} files, {size(report.size_bytes)}; start with {clean(Path(report.output) / 'README.md')}")

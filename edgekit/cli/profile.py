@@ -48,8 +48,8 @@ def profile(
 ) -> None:
     """Measure MODEL as it is, or a bundle's artifact: latency, load time, first inference, memory, energy.
 
-    No candidate is built and nothing is judged. The first calibration sample is the input that is timed; without --calib it is
-    synthetic.
+    No candidate is built and nothing is judged. The input that is timed is the first sample of --calib that is held out; without
+    --calib it is synthetic.
     """
     from ..config import load_config
     from ..fleet import is_fleet

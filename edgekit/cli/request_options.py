@@ -52,14 +52,14 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
     "calib": click.option(
         "--calib",
         metavar="PATH",
-        type=click.Path(),
+        type=click.Path(readable=False),
         help="Calibration data: .npz, a folder of .npz or .npy, a folder of images with a preprocess.toml, or file.py:function "
         "yielding dicts {input: array}. 20 % are held out to compare candidates with float.",
     ),
     "eval": click.option(
         "--eval",
         metavar="PATH",
-        type=click.Path(),
+        type=click.Path(readable=False),
         help="Labelled data of the same kinds, with --metric, or file.py:function(predict) returning a dict of name, value, "
         "higher_is_better and n, and where wanted slices, predictions and per_sample (docs/data.md shows one).",
     ),
@@ -89,7 +89,7 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
     "baseline": click.option(
         "--baseline",
         metavar="MODEL",
-        type=click.Path(),
+        type=click.Path(readable=False),
         help="The model before it was compressed: says what that bought on this hardware.",
     ),
     "shape": click.option(
@@ -163,19 +163,19 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
     ),
 }
 _NOTHING_WITHOUT = {"metric": "eval", "samples": "calib", "embodied": "grid_intensity"}
-MODEL = click.argument("model", required=False, type=click.Path())
+MODEL = click.argument("model", required=False, type=click.Path(readable=False))
 FROM = click.option(
     "--from",
     "from_bundle",
     metavar="BUNDLE",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     help="Repeat the run that made BUNDLE; what is typed wins over what it recorded.",
 )
 OUTPUT = click.option(
     "-o",
     "--output",
     metavar="DIR",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     help="The bundle's folder; of several devices each has its own in it. An existing folder is replaced only when it is a "
     "bundle.  [default: <model>-<target>-edgekit]",
 )

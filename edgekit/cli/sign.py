@@ -15,12 +15,12 @@ from .common import common_options, examples, print_json
         "edgekit sign model-onnx-edgekit/ --key ~/.ssh/id_ed25519.pub    # the key is in ssh-agent",
     )
 )
-@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("bundle", type=click.Path(path_type=Path, readable=False))
 @click.option(
     "--key",
     required=True,
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     help="SSH key to sign with: a private key, or the .pub file of a key that ssh-agent holds.",
 )
 @click.option(

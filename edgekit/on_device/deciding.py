@@ -82,7 +82,8 @@ def decide(seen: Sequence[Seen], *, faster: float, has_chosen_precision: bool, o
         return Verdict(None, "%s is right here" % whom, rows)
     incumbent = _best(floats, faster) if floats else None
     if incumbent is not None:
-        rows = [_beside(row, incumbent, faster) for row in rows]
+        must_be = None if has_chosen_precision or objective == "size" else faster
+        rows = [_beside(row, incumbent, must_be) for row in rows]
         right = [row for row in rows if row.accepted]
         challengers = [row for row in right if not row.seen.candidate.is_float]
     if objective == "size":
@@ -105,13 +106,13 @@ def _row(seen: Seen) -> Judged:
     return Judged(seen, True, "", summarize(seen.rounds))
 
 
-def _beside(row: Judged, incumbent: Judged, faster: float) -> Judged:
-    """With its speed-up over float; of one that is right but not surely faster, the reason why it does not win."""
+def _beside(row: Judged, incumbent: Judged, faster: Optional[float]) -> Judged:
+    """With its speed-up over float; of one that is right but, where it must be, not surely faster, why it does not win."""
     if not row.seen.rounds:
         return row
     ratio = speedup(incumbent.seen.rounds, row.seen.rounds)
     reason = row.reason
-    if row.accepted and not row.seen.candidate.is_float and not ratio.ci95[0] > faster:
+    if faster is not None and row.accepted and not row.seen.candidate.is_float and not ratio.ci95[0] > faster:
         reason = "right, but not surely faster than %s" % _id(incumbent)
     return row._replace(speedup=ratio, reason=reason)
 

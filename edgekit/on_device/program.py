@@ -118,7 +118,11 @@ def _require_files(names: List[str], folder: str) -> None:
 
 def _require_writable(output: Optional[str]) -> None:
     """Said before the minutes that the run takes."""
-    if output is not None and not os.access(os.path.dirname(os.path.abspath(output)), os.W_OK):
+    if output is None:
+        return
+    if os.path.isdir(output):
+        raise Problem(FAILED, "%s cannot be written" % output, "it is a folder", "name a file in it")
+    if not os.access(os.path.dirname(os.path.abspath(output)), os.W_OK):
         raise Problem(FAILED, "%s cannot be written" % output, "its folder is missing, or not yours to write", "name another file")
 
 

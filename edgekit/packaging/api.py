@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..bundle_output import check_keeps
 from ..errors import IntegrityError, UsageError
 from ..integrity import FileEntry
 from ..progress import Progress, Silent
@@ -86,6 +87,7 @@ def package(
     chosen = get_format(format)
     check_options(chosen, options)
     out = check_place(Path(output), Path(bundle), force=force)
+    check_keeps(out, [Path(labels)] if labels else [])
     progress.stage("verifying the bundle")
     source = read_source(Path(bundle), name=name, version=version, group=group, labels=Path(labels) if labels else None)
     refused = chosen.reject(source)

@@ -17,6 +17,7 @@ from typing import Any, Literal
 from ..errors import IntegrityError
 from ..integrity import FileEntry, check_count, check_tree, read_json_file
 from ..manifest import self_hash
+from ..paths import kind_of
 from ..sshsig import SignatureFacts
 from ..types import JSON, TensorMap, TensorSpec, Winner
 from ..values import from_json, to_json
@@ -192,8 +193,9 @@ def check_package(path: str | Path) -> PackageCheck:
     Raises:
         IntegrityError: names the file, with what was expected and found.
     """
+    is_folder = kind_of(Path(path), IntegrityError) == "folder"
     folder = Path(path).resolve()
-    if not folder.is_dir() or not os.path.lexists(folder / PACKAGE_MANIFEST):
+    if not is_folder or not os.path.lexists(folder / PACKAGE_MANIFEST):
         raise IntegrityError(f"{path} is not a package", why=f"it is no folder with a {PACKAGE_MANIFEST}")
     document, data = read_json_file(folder / PACKAGE_MANIFEST)
     schema = document.get("schema") if isinstance(document, dict) else None

@@ -101,7 +101,7 @@ class PackageSource:
     def threads(self) -> int:
         """Those that the winner was measured with."""
         threads = self.options.get("threads", 1)
-        return threads if isinstance(threads, int) and 1 <= threads <= 1024 else 1
+        return threads if type(threads) is int and 1 <= threads <= 1024 else 1  # true is an int too
 
     @property
     def model_bytes(self) -> int:
@@ -168,7 +168,12 @@ def read_source(
     check_contract(found.artifact)
     model_name = str(found.report.model.get("name", ""))
     source = PackageSource(
-        name=_checked(name or slug(PurePosixPath(model_name).stem), _NAME, "--name", "lower-case letters, digits and single '-'"),
+        name=_checked(
+            name or slug(PurePosixPath(model_name).stem),
+            _NAME,
+            "--name",
+            "lower-case letters, digits and single '-', a letter first",
+        ),
         version=_checked(version or DEFAULT_VERSION, _VERSION, "--version", "three numbers such as 1.2.3, or 1.2.3-beta.1"),
         group=_group(group or DEFAULT_GROUP),
         model_name=model_name,
@@ -202,7 +207,7 @@ def _checked(text: str, pattern: re.Pattern[str], option: str, form: str) -> str
 
 
 def _group(text: str) -> str:
-    _checked(text, _GROUP, "--group", "words with dots between them, such as com.example")
+    _checked(text, _GROUP, "--group", "lower-case words with dots between them, each with a letter first, such as com.example")
     for word in text.split("."):
         if word in JAVA.reserved:
             raise UsageError(f"--group {text!r} cannot be used", why=f"{word!r} is a word of Java's own")

@@ -11,6 +11,8 @@ from pathlib import Path
 from ..bundle_output import check_output, replacing
 from ..errors import IntegrityError, OutputError, UsageError
 from ..integrity import FileEntry, is_safe_path
+from ..paths import kind_of
+from ..state import writing
 from .formats import PackageFile
 from .manifest import PACKAGE_MANIFEST, PackageManifest, manifest_bytes
 
@@ -25,11 +27,17 @@ def check_place(out: Path, bundle: Path, *, force: bool) -> Path:
     place, source = Path(os.path.realpath(out)), Path(os.path.realpath(bundle))
     if place == source or place in source.parents or source in place.parents:
         raise UsageError(f"{out} and the bundle {bundle} lie in one another", hint="choose another folder with -o")
-    if place.is_dir() and not any(place.iterdir()):
+    there = kind_of(place, OutputError)
+    if there == "folder" and _is_empty(place):
         return check_output(place, force=True)
-    if os.path.lexists(place) and not force:
+    if there != "missing" and not force:
         raise OutputError(f"{out} exists", hint="choose another with -o, or add --force to replace all of it")
     return check_output(place, force=force)
+
+
+def _is_empty(folder: Path) -> bool:
+    with writing(folder):
+        return not any(folder.iterdir())
 
 
 def write_package(

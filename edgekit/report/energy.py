@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..types import JSON
+from .text import short
 
 _UNITS = ((1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"), (1e-12, "p"))
 
@@ -42,5 +43,5 @@ def _quantity(value: float, unit: str) -> str:
     """Three significant digits with the prefix that suits: ``"4.1 mJ"``."""
     for factor, prefix in _UNITS:
         if abs(value) >= factor:
-            return f"{value / factor:.3g} {prefix}{unit}"
-    return f"{value:.3g} {unit}"
+            return f"{short(value / factor)} {prefix}{unit}"
+    return f"{short(value)} {unit}"

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from ..targets import ONNX_FORMATS
 from .paragraph import say
-from .text import NOT_MEASURED, listing, one_line, size
+from .text import NOT_MEASURED, listing, one_line, short, size
 
 if TYPE_CHECKING:
     from ..inspect.types import Content, Inspection, RangeTable
@@ -113,5 +113,5 @@ def count(value: int) -> str:
     """A large count with its decimal prefix."""
     for unit, divisor in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if value >= divisor:
-            return f"{value / divisor:.3g} {unit}"
+            return f"{short(value / divisor)} {unit}"
     return str(value)

@@ -33,6 +33,12 @@ def one_line(text: object) -> str:
     return " ".join(clean(text).split())
 
 
+def brief(text: object, most: int = 80) -> str:
+    """What somebody else's file says of itself, so that it cannot pass for a line of edgekit's own."""
+    line = one_line(text)
+    return line if len(line) <= most else f"{line[: most - 1]}…"
+
+
 @dataclass(frozen=True)
 class TimeUnit:
     """The unit of a column of times; it stands in the column's heading."""
@@ -83,6 +89,11 @@ def size(n_bytes: float | None) -> str:
         if n_bytes >= divisor:
             return f"{_significant(n_bytes / divisor)} {unit}"
     return f"{n_bytes:.0f} B"
+
+
+def short(value: float) -> str:
+    """Three significant digits, without those that are zero and, below a million millions, without an exponent."""
+    return f"{float(f'{value:.3g}'):.12g}"
 
 
 def fraction(value: float | None, digits: int = 3) -> str:

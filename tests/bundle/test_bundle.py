@@ -16,6 +16,7 @@ from support.schemas import validator
 
 from edgekit import bundle as bundle_module
 from edgekit.bundle import MANIFEST, check_bundle, check_calibration, read_bundle, read_measurements, write_bundle
+from edgekit.bundle_example import is_close
 from edgekit.errors import IntegrityError, OutputError
 from edgekit.types import Artifact, DeployReport, Runner, TensorMap, TensorSpec, sha256_file
 from edgekit.values import sha256_json
@@ -83,6 +84,14 @@ def test_without_a_winner_the_bundle_is_evidence(tmp_path: Path) -> None:
     assert "no candidate was accepted" in (out / "README.md").read_text()
 
 
+def test_a_file_whose_name_is_not_utf_8_is_no_reason_to_lose_the_run(tmp_path: Path) -> None:
+    report = full_report(asked=request(model="odd\udcff.onnx", calib="photos\udcff"))
+    named = replace(report, model={**report.model, "path": "odd\udcff.onnx", "name": "odd\udcff.onnx"})
+    bundle = check_bundle(small_bundle(tmp_path / "out", tmp_path / "work", report=named)).bundle
+    assert bundle.request().calib == "photos\ufffd"
+    assert bundle.report.model["name"] == "odd\ufffd.onnx"
+
+
 def test_nothing_of_this_machine_goes_into_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home, project = tmp_path / "home" / "jane", tmp_path / "home" / "jane" / "project"
     secret = tmp_path / "customers" / "acme"
@@ -133,6 +142,20 @@ def test_the_example_notices_a_wrong_output(tmp_path: Path) -> None:
     done = run_example(out)
     assert done.returncode == 1
     assert "DIFFERS FROM" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("given", "agrees"),
+    [
+        ([1, -np.inf, np.nan, 2], True), ([1, -np.inf, np.nan, 2.001], True), ([1, -np.inf, np.nan, 2.1], False),
+        ([1, np.inf, np.nan, 2], False), ([1, 0, np.nan, 2], False), ([1, -np.inf, 0, 2], False),
+        ([np.nan, -np.inf, np.nan, 2], False),
+    ],
+)  # fmt: skip
+def test_the_example_compares_what_is_not_finite(given: list[float], agrees: bool) -> None:
+    """A mask of -inf is neither a difference nor the scale of all others."""
+    want = np.array([1, -np.inf, np.nan, 2], np.float32)
+    assert is_close(np.array(given, np.float32), want, 1e-3) is agrees
 
 
 def test_the_example_speaks_the_models_layout(tmp_path: Path) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.bundles import onnx_artifact, small_bundle
+from support.requirements import missing
 
 from edgekit import bundle as bundle_module
 from edgekit.bundle import MANIFEST, check_bundle, check_output
@@ -42,6 +46,36 @@ def test_a_foreign_folder_needs_force(tmp_path: Path) -> None:
     assert (out / "thesis.tex").read_text() == "x"
     check_bundle(small_bundle(out, tmp_path / "work", force=True))
     assert not (out / "thesis.tex").exists()
+
+
+def test_a_mount_point_is_refused_before_slow_work(tmp_path: Path) -> None:
+    """A volume of a container, also a folder of the same file system: it cannot be renamed."""
+    out, volume = tmp_path / "out \\ here", tmp_path / "volume"
+    out.mkdir()
+    volume.mkdir()
+    program = """
+import sys
+from pathlib import Path
+from edgekit.bundle_output import check_output
+from edgekit.errors import OutputError
+out = Path(sys.argv[1])
+check_output(out / "inside")
+try:
+    check_output(out)
+except OutputError as problem:
+    print(problem)
+"""
+    script = 'mount --bind "$1" "$2" && exec "$3" -c "$4" "$2"'
+    unshare = ["unshare", "--mount", *(() if os.getuid() == 0 else ("--map-root-user",))]
+    command = [*unshare, "sh", "-c", script, "sh", volume, out, sys.executable, program]
+    if (
+        shutil.which("unshare") is None
+        or subprocess.run([*unshare, "mount", "--bind", volume, out], capture_output=True).returncode
+    ):
+        missing("nothing can be mounted here (unshare --mount)")
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "is a mount point" in done.stdout
+    assert "-o" in done.stdout
 
 
 @pytest.mark.parametrize("name", ["thesis.txt", "artifact/notes/thesis.txt", ".hidden"])

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 from support.small_models import classifier
@@ -200,6 +201,57 @@ def test_an_output_that_is_no_bundle_is_refused_before_any_work(tmp_path: Path) 
     assert Path("model-onnx-edgekit", "mine.txt").read_text() == "keep"
 
 
+@pytest.mark.parametrize("inside", ["model", "--calib", "--eval", "--baseline"])
+def test_force_does_not_take_what_the_run_reads(tmp_path: Path, inside: str) -> None:
+    """The folder is replaced at the end, with the only copy of the model or the data in it."""
+    out = tmp_path / "out"
+    model, data = classifier(tmp_path / "model.onnx"), out / "score.py:evaluate"
+    (out / "data").mkdir(parents=True)
+    arguments = [classifier(out / "data" / "model.onnx")] if inside == "model" else [model, inside, data]
+    error = refused(UsageError, "deploy", *arguments, "--target", "onnx", "-o", out, "--force")
+    assert f"lies in {out}" in error.what
+    assert (out / "data").is_dir()
+
+
+def test_paths_are_looked_at_by_edgekit_alone() -> None:
+    """click would call an unreadable model or output a usage error (2); both are the model's or the output's (4)."""
+    context = click.Context(cli)
+    commands = [cli.get_command(context, name) for name in cli.list_commands(context)]
+    types = [parameter.type for command in commands if command for parameter in command.params]
+    paths = [each for each in types if isinstance(each, click.Path)]
+    assert len(paths) > 15
+    assert not [each for each in paths if each.readable or each.exists or each.writable]
+
+
+def test_what_cannot_be_looked_at_is_no_bug(tmp_path: Path) -> None:
+    """A name that is too long, as a folder above that may not be entered, is refused by the system's calls themselves."""
+    model, odd = classifier(tmp_path / "model.onnx"), tmp_path / ("x" * 300)
+    key = tmp_path / "key"
+    key.touch()
+    for error, arguments in (
+        (ModelError, ("deploy", odd, "-o", "out")),
+        (ModelError, ("profile", odd)),
+        (ModelError, ("inspect", odd)),
+        (DataError, ("deploy", model, "--calib", odd)),
+        (DataError, ("deploy", model, "--eval", f"{odd}.py:score")),
+        (OutputError, ("deploy", model, "-o", odd)),
+        (IntegrityError, ("check", odd)),
+        (ModelError, ("check", odd.with_name(f"{odd.name}.onnx"), "--target", "jetson")),
+        (UsageError, ("check", tmp_path, "--signers", odd)),
+        (UsageError, ("sign", tmp_path, "--key", odd)),
+        (OutputError, ("package", tmp_path / "bundle", "--format", "web", "-o", odd)),
+        (IntegrityError, ("package", odd, "--format", "web", "-o", tmp_path / "out")),
+    ):
+        refused(error, *arguments)
+
+
+def test_a_bundle_that_would_be_installed_into_itself_is_refused_before_any_work(tmp_path: Path) -> None:
+    model = classifier(tmp_path / "model.onnx")
+    error = refused(UsageError, "deploy", model, "--target", "onnx", "-o", "out", "--install", "out/live")
+    assert "lies in the bundle" in error.what
+    assert list(Path.cwd().iterdir()) == []
+
+
 def test_a_dry_run_shows_the_plan_and_writes_nothing(tmp_path: Path) -> None:
     model = classifier(tmp_path / "model.onnx")
     report = document("deploy", model, "--target", "onnx", "--dry-run")
@@ -287,6 +339,22 @@ def test_a_budget_that_was_not_met_shows_the_evidence(monkeypatch: pytest.Monkey
     assert "No winner: nothing met the gates" in result.stderr
 
 
+def test_what_stands_in_the_file_about_measuring_alone_is_not_held_against_a_build(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[DeployRequest] = []
+
+    def deploy(request: DeployRequest, **_: Any) -> DeployReport:
+        seen.append(request)
+        return REPORT
+
+    monkeypatch.setattr("edgekit.api.deploy", deploy)
+    Path("edgekit.toml").write_text(
+        '[deploy]\nmax-latency = "12ms"\nsustain = "10m"\ngovernor = "performance"\npower-mode = "MAXN"\nlock-clocks = true\n'
+        'max-drop = "2%"\n'
+    )
+    printed("build", "model.onnx")
+    assert seen == [DeployRequest("model.onnx", max_drop=Drop(0.02))]
+
+
 def test_only_typed_options_reach_the_request(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[Any, dict[str, Any]]] = []
 
@@ -325,6 +393,13 @@ def test_init_writes_a_file_that_deploy_reads(tmp_path: Path) -> None:
     error = refused(OutputError, "init", model)
     assert "exists already" in error.what
     assert Path("edgekit.toml").read_text() == text
+
+
+def test_init_refuses_a_name_that_toml_cannot_hold(tmp_path: Path) -> None:
+    model = classifier(tmp_path / "model.onnx")
+    error = refused(UsageError, "init", model, "--calib", "photos\udcff.npz")
+    assert error.why.startswith("calib = ")
+    assert list(Path.cwd().iterdir()) == []
 
 
 def test_every_commented_line_of_init_is_valid_when_it_is_used(tmp_path: Path) -> None:

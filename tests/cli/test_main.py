@@ -88,6 +88,14 @@ def test_every_command_has_help_and_examples(name: str, home: Path) -> None:
     assert f"edgekit {name}" in done.stdout.partition("Examples:")[2]
 
 
+@pytest.mark.parametrize("arguments", [[], ["devices"], ["cache"], ["toolchain"]])
+def test_without_a_command_the_help_is_shown_as_it_is(home: Path, arguments: list[str]) -> None:
+    done = run(*arguments)
+    shown = done.stderr or done.stdout  # click before 8.2 has it on stdout and ends with 0
+    assert shown == run(*arguments, "--help").stdout
+    assert (done.returncode == 2) == bool(done.stderr)
+
+
 def test_a_mistyped_command_names_the_nearest(home: Path) -> None:
     done = run("deplpy", "model.onnx")
     assert done.returncode == 2
@@ -247,6 +255,23 @@ def test_a_state_folder_that_cannot_be_written_is_no_failure(tmp_path: Path) -> 
     done = run("targets", env={**os.environ, "EDGEKIT_HOME": str(tmp_path / "file")})
     assert done.returncode == 0
     assert "no log file" in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+@pytest.mark.parametrize("exception", ["DataError('odd data')", None])
+def test_a_log_file_on_a_full_disk_changes_nothing(home: Path, exception: str | None) -> None:
+    code = raising(exception) if exception else "from edgekit.cli.main import main"
+    full = """
+        import logging, pathlib
+        from edgekit import log
+        log.open_log = lambda: pathlib.Path("/dev/full")
+        logging.getLogger("vendor").warning("is kept back until the end")
+    """
+    done = run("doctor", "--json", code=textwrap.dedent(code) + textwrap.dedent(full))
+    assert done.returncode == (4 if exception else 0), done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Logging error" not in done.stderr
+    assert json.loads(done.stdout)["schema"] == ("edgekit.error/1" if exception else "edgekit.doctor/1")
 
 
 def test_only_the_newest_logs_are_kept(home: Path) -> None:

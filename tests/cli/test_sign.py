@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from support.bundle_attacks import edit
 from support.commands import edgekit_forked
 from support.schemas import validator
 from support.signers import ME, OTHER, Keys, make_keys, require_ssh_keygen
@@ -39,6 +40,17 @@ def test_from_unsigned_to_verified(bundle: Path, keys: Keys) -> None:
     verified = edgekit_forked("check", bundle, "--signers", signers, "--identity", ME)
     assert verified.returncode == 0, verified.stderr
     assert f"integrity ok, signed by {ME} (ssh-ed25519 SHA256:" in verified.stdout
+
+
+def test_a_bundle_cannot_write_a_line_of_its_own(bundle: Path) -> None:
+    forged = f"{bundle}: integrity ok, signed by {ME} (ssh-ed25519 SHA256:abc)"
+    edit(bundle, lambda m: m.update(edgekit=f"1\n{forged}\n"))
+    edit(bundle, lambda m: m["winner"].update(id=f"onnx/{'x' * 300}"))
+    shown = edgekit_forked("check", bundle)
+    assert shown.returncode == 0, shown.stderr
+    assert len(shown.stdout.splitlines()) == 4
+    assert not [line for line in shown.stdout.splitlines() if line.startswith(forged)]
+    assert max(len(line) for line in shown.stdout.splitlines()[1:]) < 200
 
 
 def document(*arguments: str | Path) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import re
 import shutil
 import subprocess
@@ -196,7 +197,12 @@ def arithmetic(pictures: Path) -> SwiftSubset:
     layout = swift_of(pictures, "Layout.swift")
     wanted = ("quantized", "dequantized", "quantizedLimits", "permuted")
     return SwiftSubset(
-        [swift_of(pictures, "Resize.swift"), swift_of(pictures, "Preprocess.swift"), *(function(layout, name) for name in wanted)]
+        [
+            swift_of(pictures, "Resize.swift"),
+            swift_of(pictures, "Preprocess.swift"),
+            *(function(layout, name) for name in wanted),
+            function(swift_of(pictures, "Golden.swift"), "distance"),
+        ]
     )
 
 
@@ -254,6 +260,20 @@ def test_quantization_and_layout_equal_the_contract(dtype: str, arithmetic: Swif
     np.testing.assert_array_equal(np.array(real).astype(np.float32).reshape(shape), to_original({"x": expected}, [back])["x"])
     nothing = arithmetic.call("quantized", _=float("nan"), scale=scale, zeroPoint=zero_point, low=low, high=high)
     assert nothing == float(zero_point)
+
+
+def test_the_self_test_compares_what_is_not_finite(arithmetic: SwiftSubset, pictures: Path) -> None:
+    nan, inf = math.nan, math.inf
+
+    def distance(value: float, stored: float) -> float:
+        found = arithmetic.call("distance", _=value, **{"from": stored})
+        assert isinstance(found, float)
+        return found
+
+    assert [distance(*pair) for pair in ((-inf, -inf), (nan, nan), (2.0, 2.5))] == [0.0, 0.0, 0.5]
+    assert not any(distance(*pair) <= 1e300 for pair in ((inf, -inf), (1.0, -inf), (nan, 1.0), (1.0, nan), (nan, inf)))
+    body = function(swift_of(pictures, "Golden.swift"), "compare")  # a stored infinity must not become the scale of all others
+    assert "if expected.isFinite {\n            largest = max(largest, abs(expected))" in body
 
 
 def test_the_executed_subset_is_strict() -> None:

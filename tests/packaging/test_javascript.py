@@ -49,6 +49,21 @@ def test_preprocessing_gives_the_golden_vectors_to_the_bit() -> None:
         assert base64.b64decode(got["data"]) == vector.expected.tobytes()
 
 
+def test_the_self_test_compares_what_is_not_finite() -> None:
+    """A mask of -inf is neither a difference nor the scale of all others."""
+    stored = ["1", "-Infinity", "NaN", "2"]
+    close = (stored, ["1", "-Infinity", "NaN", "2.001"])
+    others = (
+        ["1", "-Infinity", "NaN", "2.1"],
+        ["1", "Infinity", "NaN", "2"],
+        ["1", "0", "NaN", "2"],
+        ["NaN", "-Infinity", "NaN", "2"],
+    )
+    pairs = json.dumps([[found, stored] for found in (*close, *others)])
+    answer = javascript.run_node(javascript.FOLDER / "compared.mjs", compiled_path(""), stdin=pairs)
+    assert json.loads(answer) == [True] * len(close) + [False] * len(others)
+
+
 @pytest.fixture(scope="module")
 def handled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Artifact, dict[str, Any], dict[str, Any], dict[str, Any]]:
     """The contract, the example's inputs, the stored outputs a runtime gave, and what JavaScript made of both."""

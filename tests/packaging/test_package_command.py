@@ -87,6 +87,25 @@ def test_mistakes_are_said_before_anything_is_written(tmp_path: Path, arguments:
     assert not (tmp_path / "out").exists()
 
 
+def test_force_does_not_take_the_labels_that_are_read(tmp_path: Path) -> None:
+    bundle, out = digits_onnx(tmp_path / "bundle"), tmp_path / "out"
+    out.mkdir()
+    labels = labels_file(out)
+    result = edgekit_forked("package", bundle, *SOURCES, "--labels", labels, "-o", out, "--force")
+    assert result.returncode == 2, result.stderr
+    assert labels.exists()
+
+
+def test_who_made_a_package_cannot_be_asked(tmp_path: Path) -> None:
+    bundle, out = digits_onnx(tmp_path / "bundle"), tmp_path / "out"
+    assert edgekit_forked("package", bundle, *SOURCES, "-o", out).returncode == 0
+    assert edgekit_forked("check", out).returncode == 0
+    for question in (("--identity", "me@example.org"), ("--signers", tmp_path / "signers")):
+        result = edgekit_forked("check", out, *question)
+        assert result.returncode == 2
+        assert "carries no signature" in result.stderr
+
+
 def test_a_damaged_bundle_is_refused(tmp_path: Path) -> None:
     bundle = digits_onnx(tmp_path / "bundle")
     with (bundle / "artifact" / "model.onnx").open("ab") as stream:

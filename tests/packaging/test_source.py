@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,13 @@ def test_a_bundle_is_read_into_all_that_a_package_needs(tmp_path: Path) -> None:
     assert [source.shape(tensor) for tensor in source.artifact.io] == [(1, 1, 28, 28), (1, 10)]
     assert source.model_bytes == source.entry.stat().st_size
     assert source.bundle_sha256 == hashlib.sha256((tmp_path / "bundle" / "edgekit.json").read_bytes()).hexdigest()
+
+
+def test_threads_that_are_none_are_one(tmp_path: Path) -> None:
+    source = read_source(digits_onnx(tmp_path / "bundle"))
+    for threads in (True, 0, 1 << 20, 2.0, "3", None):
+        found = replace(source, options={"threads": threads}).threads
+        assert (found, type(found)) == (1, int)
 
 
 def test_the_golden_file_holds_the_arrays_at_the_places_it_names(tmp_path: Path) -> None:
@@ -75,6 +83,16 @@ def test_free_axes_stay_free_and_the_batch_is_one(tmp_path: Path) -> None:
 def test_names_that_are_none_are_refused(tmp_path: Path, option: str, text: str) -> None:
     with pytest.raises(UsageError, match=f"--{option}"):
         read_source(digits_onnx(tmp_path / "bundle"), **{option: text})
+
+
+def test_a_refused_name_is_told_its_whole_form(tmp_path: Path) -> None:
+    bundle = digits_onnx(tmp_path / "bundle")
+    with pytest.raises(UsageError) as error:
+        read_source(bundle, name="9lives")
+    assert "a letter first" in error.value.why
+    with pytest.raises(UsageError) as error:
+        read_source(bundle, group="com.Example")
+    assert "lower-case words" in error.value.why
 
 
 @pytest.mark.parametrize(

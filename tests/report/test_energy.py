@@ -37,3 +37,8 @@ def test_what_has_no_number_says_why() -> None:
         "r": "one inference",
     }
     assert lines(sci=without_m)[1].endswith("400 g/kWh, M left out: none given")
+
+
+def test_no_exponent_before_a_prefix() -> None:
+    assert lines(gross_j=0.9997)[0].startswith("energy: 1000 mJ an inference")
+    assert lines(gross_j=1234.0)[0].startswith("energy: 1230 J an inference")

@@ -56,3 +56,4 @@ def test_everything_found_is_printed_and_nothing_is_claimed() -> None:
 
 def test_large_counts_have_a_prefix() -> None:
     assert [count(n) for n in (0, 999, 1500, 2_500_000, 3_000_000_000)] == ["0", "999", "1.5 k", "2.5 M", "3 G"]
+    assert [count(n) for n in (999_700, 1_234_000_000_000)] == ["1000 k", "1230 G"]

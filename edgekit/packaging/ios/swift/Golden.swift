@@ -18,7 +18,8 @@ struct Golden {
     }
 }
 
-/// - Parameter tolerance: how far a value may lie from the stored one, as a fraction of the largest stored magnitude.
+/// - Parameter tolerance: how far a value may lie from the stored one, as a fraction of the largest finite stored magnitude;
+///   where that is infinite or not a number, it must be the same.
 /// - Throws: `ModelError.selfTest` with the largest difference.
 func compare<Element: Scalar>(_ found: Tensor<Element>, with stored: Tensor<Element>, name: String, tolerance: Double) throws {
     guard found.shape == stored.shape else {
@@ -28,11 +29,21 @@ func compare<Element: Scalar>(_ found: Tensor<Element>, with stored: Tensor<Elem
     var difference = 0.0
     for index in 0..<stored.values.count {
         let expected = stored.values[index].real
-        let error = abs(found.values[index].real - expected)
-        largest = max(largest, abs(expected))
+        let error = distance(found.values[index].real, from: expected)
+        if expected.isFinite {
+            largest = max(largest, abs(expected))
+        }
         difference = error.isNaN ? Double.infinity : max(difference, error)
     }
     guard difference <= tolerance * largest else {
         throw ModelError.selfTest("\(name) differs by \(difference); up to \(tolerance * largest) is allowed")
     }
+}
+
+/// None where both are the same, also infinite or not a number; not a number where only one of them is none.
+func distance(_ value: Double, from stored: Double) -> Double {
+    if value == stored || (value.isNaN && stored.isNaN) {
+        return 0.0
+    }
+    return abs(value - stored)
 }

@@ -12,5 +12,8 @@ export interface SelfTest {
 }
 /** Arrays of the example by their keys, out of its bytes. */
 export declare function readExample(arrays: readonly ExampleArray[], bytes: ArrayBuffer): Record<string, Tensor>;
-/** Whether every output lies within the tolerance of the stored one: a fraction of that one's largest magnitude. */
+/**
+ * Whether every output lies within the tolerance of the stored one: a fraction of that one's largest finite magnitude. Where the
+ * stored one is infinite or not a number, the output must be the same.
+ */
 export declare function compare(found: Record<string, Tensor>, expected: Record<string, Tensor>, tolerance: Contract["tolerance"]): SelfTest;

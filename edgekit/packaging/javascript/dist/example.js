@@ -4,7 +4,10 @@ import { fromBytes, sizeOf } from "./tensors.js";
 export function readExample(arrays, bytes) {
     return Object.fromEntries(arrays.map(({ key, dtype, dims, offset }) => [key, { data: fromBytes(dtype, bytes, offset, sizeOf(dims)), dims }]));
 }
-/** Whether every output lies within the tolerance of the stored one: a fraction of that one's largest magnitude. */
+/**
+ * Whether every output lies within the tolerance of the stored one: a fraction of that one's largest finite magnitude. Where the
+ * stored one is infinite or not a number, the output must be the same.
+ */
 export function compare(found, expected, tolerance) {
     const outputs = Object.entries(expected).map(([key, { data, dims }]) => {
         const output = found[key];
@@ -16,13 +19,21 @@ export function compare(found, expected, tolerance) {
 }
 function largest(data) {
     let found = 0;
-    for (const value of data)
-        found = Math.max(found, Math.abs(Number(value)));
+    for (const value of data) {
+        const magnitude = Math.abs(Number(value));
+        if (Number.isFinite(magnitude))
+            found = Math.max(found, magnitude);
+    }
     return found;
 }
 function largestDifference(found, expected) {
     let difference = 0;
-    for (let i = 0; i < expected.length; i++)
-        difference = Math.max(difference, Math.abs(Number(found[i]) - Number(expected[i])));
+    for (let i = 0; i < expected.length; i++) {
+        const [have, want] = [Number(found[i]), Number(expected[i])];
+        if (have === want || (Number.isNaN(have) && Number.isNaN(want)))
+            continue;
+        const apart = Math.abs(have - want);
+        difference = Math.max(difference, Number.isNaN(apart) ? Infinity : apart);
+    }
     return difference;
 }

@@ -22,7 +22,10 @@ export function readExample(arrays: readonly ExampleArray[], bytes: ArrayBuffer)
   );
 }
 
-/** Whether every output lies within the tolerance of the stored one: a fraction of that one's largest magnitude. */
+/**
+ * Whether every output lies within the tolerance of the stored one: a fraction of that one's largest finite magnitude. Where the
+ * stored one is infinite or not a number, the output must be the same.
+ */
 export function compare(found: Record<string, Tensor>, expected: Record<string, Tensor>, tolerance: Contract["tolerance"]): SelfTest {
   const outputs = Object.entries(expected).map(([key, { data, dims }]) => {
     const output = found[key];
@@ -35,12 +38,20 @@ export function compare(found: Record<string, Tensor>, expected: Record<string, 
 
 function largest(data: TensorData): number {
   let found = 0;
-  for (const value of data) found = Math.max(found, Math.abs(Number(value)));
+  for (const value of data) {
+    const magnitude = Math.abs(Number(value));
+    if (Number.isFinite(magnitude)) found = Math.max(found, magnitude);
+  }
   return found;
 }
 
 function largestDifference(found: TensorData, expected: TensorData): number {
   let difference = 0;
-  for (let i = 0; i < expected.length; i++) difference = Math.max(difference, Math.abs(Number(found[i]) - Number(expected[i])));
+  for (let i = 0; i < expected.length; i++) {
+    const [have, want] = [Number(found[i]), Number(expected[i])];
+    if (have === want || (Number.isNaN(have) && Number.isNaN(want))) continue;
+    const apart = Math.abs(have - want);
+    difference = Math.max(difference, Number.isNaN(apart) ? Infinity : apart);
+  }
   return difference;
 }
