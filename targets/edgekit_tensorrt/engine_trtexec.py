@@ -155,7 +155,8 @@ class TrtexecEngine:
         with open(path, encoding="utf-8", errors="replace") as stream:
             rows = trtexec_text.parse_profile(stream.read())
         return sorted(
-            ({"name": row.name, "op": "", "time_s": row.time_s, "n": row.n} for row in rows), key=lambda row: -row["time_s"]
+            ({"name": row.name, "op": "", "time_s": row.time_s, "n": row.n, "runs": row.n} for row in rows),
+            key=lambda row: -row["time_s"],
         )
 
     def close(self) -> None:

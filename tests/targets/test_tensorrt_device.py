@@ -19,6 +19,7 @@ from support.tensorrt_bench import PLAN, Bench, dynamic, expected, feed_of
 from edgekit.devices import AgentSession
 from edgekit.devices.plan import EnergyPlan, Timeouts
 from edgekit.errors import DeviceRunError, IntegrityError
+from edgekit.operator_times import read_layers
 from edgekit.testing import guest
 from edgekit.types import Measurement, RunFailure, Runner, sha256_file
 
@@ -66,6 +67,9 @@ def test_a_whole_session_on_every_release(version: str, tmp_path: Path) -> None:
         assert layers[0]["name"] == '{ForeignNode["/conv/Conv"...(Unnamed Layer* 3) [Shuffle]]}'
         assert layers[0]["n"] == 50
         assert layers[0]["time_s"] == pytest.approx(0.75 * 2e-3 * 50, rel=1e-3)
+        times = read_layers(layers, 30)
+        assert times is not None
+        assert (times[0].time_s, times[0].n) == (pytest.approx(0.75 * 2e-3, rel=1e-3), 1), "trtexec made 50 runs of its own"
 
 
 def test_what_was_built_is_kept_and_bound_to_everything_it_depends_on(tmp_path: Path) -> None:
