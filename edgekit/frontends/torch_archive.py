@@ -7,6 +7,7 @@ known entries leaves nothing to disagree on. Without the user's trust the copy a
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import shutil
@@ -60,6 +61,8 @@ def open_archive(path: Path) -> Iterator[tuple[zipfile.ZipFile, dict[str, zipfil
         why = "it is empty, cut off, damaged, or in another format"
         raise ModelError(f"{path.name} is not a whole .pt2 archive", why=f"{why} ({problem})", hint=HOW_TO_SAVE) from problem
     except OSError as problem:
+        if problem.errno in (errno.ENOSPC, errno.EDQUOT):  # of a copy that is being written
+            raise
         raise ModelError(f"cannot read {path}", why=problem.strerror or str(problem)) from problem
 
 

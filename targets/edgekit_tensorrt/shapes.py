@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 #: Without data: the batches an engine takes beside 1, and how far other free axes go beyond what synthetic input has.
 MOST_BATCH, MOST_FREE = 8, 512
-_LOOKED_AT = 512  # feeds
+_LOOKED_AT = 512  # of the fit feeds; of those held out all, which the engine must take
 _PLAIN = re.compile(r"[A-Za-z0-9_./-]+")
 
 
@@ -31,7 +31,7 @@ def profile(inputs: Sequence[TensorSpec], data: BuildData | None) -> dict[str, J
     """
     if not any(isinstance(size, str) for spec in inputs for size in spec.shape):
         return None
-    seen = _seen(inputs, islice(chain(data.fit, data.held_out), _LOOKED_AT)) if data is not None else {}
+    seen = _seen(inputs, chain(islice(data.fit, _LOOKED_AT), data.held_out)) if data is not None else {}
     return {spec.name: _span(spec, seen.get(spec.name)) for spec in inputs}
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
+import shutil
 import struct
 import zipfile
 from collections.abc import Callable
@@ -140,6 +142,20 @@ def test_absurd_sizes(tmp_path: Path) -> None:
 )
 def test_other_archives(tmp_path: Path, make: Callable[[], dict[str, bytes]], word: str) -> None:
     _refused(write(tmp_path / "net.pt2", make()), word)
+
+
+def test_a_full_disk_is_not_taken_for_a_file_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfileobj", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_checked(write(tmp_path / "net.pt2", minimal()), tmp_path / "checked", trusted=False)
+
+
+def test_a_program_that_is_nested_too_deeply_is_refused(tmp_path: Path) -> None:
+    deep = b'{"a":' * 600 + b"1" + b"}" * 600
+    _refused(write(tmp_path / "net.pt2", {**minimal(), PROGRAM: deep}), "nested too deeply", "models/model.json")
 
 
 def test_what_is_no_archive(tmp_path: Path) -> None:

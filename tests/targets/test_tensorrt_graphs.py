@@ -342,6 +342,13 @@ def test_a_model_that_cannot_be_lowered_names_the_operator() -> None:
     assert model == before
 
 
+def test_a_reduction_over_nothing_is_not_lowered_to_one_over_everything() -> None:
+    g = Sketch(opset=18)
+    model = g.model(g.op("ReduceMean", g.input(2, 3), noop_with_empty_axes=1))
+    with pytest.raises(ModelError, match="ReduceMean"):
+        lower(model, 13)
+
+
 def test_a_model_is_raised_for_scales_of_float16() -> None:
     model = CASES["conv"].build()
     made = raised(model, 19)
@@ -361,6 +368,8 @@ def test_free_axes_span_what_was_seen() -> None:
     spec = TensorSpec("x", "float32", ("batch", "length", 8))
     feeds = ListFeeds([{"x": np.zeros((1, n, 8), np.float32)} for n in (5, 7, 7)])
     assert profile([spec], BuildData(feeds, feeds, "")) == {"x": {"min": [1, 5, 8], "opt": [1, 7, 8], "max": [1, 7, 8]}}
+    many, long = ListFeeds([{"x": normal(1, 5, 8)}] * 600), ListFeeds([{"x": normal(1, 9, 8)}])
+    assert profile([spec], BuildData(many, long, "")) == {"x": {"min": [1, 5, 8], "opt": [1, 5, 8], "max": [1, 9, 8]}}
     assert profile([spec], None) == {"x": {"min": [1, 1, 8], "opt": [1, 64, 8], "max": [8, 512, 8]}}
     assert profile([dataclasses.replace(spec, shape=(1, 4, 8))], None) is None
 

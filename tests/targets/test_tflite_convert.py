@@ -203,6 +203,16 @@ def test_sizes_that_depend_on_values_are_refused(tmp_path: Path) -> None:
         pin(read_raised(model), feeds)
 
 
+def test_what_is_no_tensor_is_refused(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("SplitToSequence", ["x"], ["parts"], axis=1, keepdims=1),
+        helper.make_node("ConcatFromSequence", ["parts"], ["y"], axis=1),
+    ]
+    model = load(tmp_path / "m.onnx", nodes, [tensor("x", [1, 4])], [tensor("y", [1, 4])], {})
+    with pytest.raises(ModelError, match="'parts', which SplitToSequence makes, is a sequence"):
+        pin(read_raised(model), [{"x": np.zeros((1, 4), np.float32)}])
+
+
 # ---------------------------------------------------------------- a .tflite that is given
 @pytest.fixture(scope="module")
 def given(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -319,6 +319,9 @@ def test_the_memory_of_calibration_does_not_grow_with_the_samples(bench: Workben
         ([("x", ("n", 3))], [("total", ())], {}),
         ([("x", ("n", 3)), ("z", ("m", 3))], [("y", ("n", 2))], {}),
         ([("x", (1, 3))], [("y", (1, 2))], {}),
+        ([("ids", (1, "length"))], [("y", (1, "length", 2))], {}),
+        ([("x", (1, 3, "width"))], [("y", (1, "?out0"))], {}),
+        ([("x", (9, "n", 12)), ("h", (1, "n", 5))], [("y", ("n", 5))], {"x": 1, "h": 1, "y": 0}),
     ],
 )
 def test_the_axis_of_the_samples_is_found(inputs: Any, outputs: Any, axes: dict[str, int]) -> None:
