@@ -14,7 +14,10 @@ def test_times_become_those_of_one_inference_slowest_first() -> None:
 
 
 def test_a_row_may_tell_of_inferences_of_the_profilers_own() -> None:
-    told = [{"name": "a", "op": "Conv", "time_s": 0.1, "n": 50, "runs": 50}, {"name": "b", "op": "", "time_s": 1e-3, "n": 1, "runs": 1}]
+    told = [
+        {"name": "a", "op": "Conv", "time_s": 0.1, "n": 50, "runs": 50},
+        {"name": "b", "op": "", "time_s": 1e-3, "n": 1, "runs": 1},
+    ]
     assert read_layers(told, 30) == (OperatorTime("a", "Conv", 0.002, 1), OperatorTime("b", "", 0.001, 1))
 
 
