@@ -5,8 +5,9 @@ The file is never modified. What is wrong with it, and what edgekit straightens 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -155,17 +156,17 @@ def _read(path: Path, overrides: Mapping[str, tuple[int, ...]]) -> OnnxFacts:
 
 
 def _checked_sizes(name: str, sizes: Sequence[int]) -> tuple[int, ...]:
-    checked = tuple(sizes)
-    shown = "x".join(map(str, checked))
-    if any(isinstance(size, bool) or not isinstance(size, int) or size < 1 for size in checked):
+    given = tuple(sizes) if isinstance(sizes, Iterable) else (sizes,)
+    shown = "x".join(map(str, given))
+    if any(isinstance(size, bool) or not isinstance(size, Integral) or size < 1 for size in given):
         raise UsageError(f"the shape of {name!r} has a size that is no positive integer", why=f"it is {shown}")
-    if any(size >= _LARGEST_DIMENSION for size in checked):
+    if any(size >= _LARGEST_DIMENSION for size in given):
         raise UsageError(
             f"the shape of {name!r} has a size that is too large",
             why=f"it is {shown}",
             hint=f"the most is {_LARGEST_DIMENSION - 1}",
         )
-    return checked
+    return tuple(int(size) for size in given)
 
 
 def _check_kind(path: Path) -> None:

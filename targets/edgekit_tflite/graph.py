@@ -23,12 +23,15 @@ DTYPES = {
 
 @dataclass(frozen=True)
 class Tensor:
-    """``dtype``: numpy's name, or the file's where numpy has none; ``scale`` and ``zero_point``: where one holds for the whole."""
+    """``dtype``: numpy's name, or the file's where numpy has none; ``buffer``: where the file stores it, several may share one;
+    ``scale`` and ``zero_point``: where one holds for the whole.
+    """
 
     name: str
     dtype: str
     shape: tuple[int, ...]
     is_constant: bool
+    buffer: int = 0
     scale: float | None = None
     zero_point: int | None = None
 
@@ -130,6 +133,7 @@ def _tensor(tensor: Any, buffers: Any, types: dict[int, str]) -> Tensor:
         DTYPES.get(kind, kind),
         tuple(int(size) for size in (tensor.shape if tensor.shape is not None else ())),
         stored is not None and len(stored) > 0,
+        int(tensor.buffer),
         float(scales[0]) if len(scales) == 1 else None,
         int(zeros[0]) if len(scales) == 1 and zeros else (0 if len(scales) == 1 else None),
     )

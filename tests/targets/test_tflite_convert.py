@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import shutil
 from collections import Counter
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import onnx
 import pytest
 from edgekit_tflite import convert, graph, vendor
 from edgekit_tflite.convert_shapes import fixed_feeds, pin
+from edgekit_tflite.model_file import read_file
 from onnx import TensorProto, helper
 from support.requirements import missing
 
@@ -244,6 +246,18 @@ def test_what_is_in_a_tflite_file(given: Path) -> None:
     assert found.parameters > 50_000
     assert found.weight_bytes["float32"] == 4 * found.parameters
     assert (found.macs, found.macs_reason) == (None, "not counted in .tflite files")
+
+
+def test_weights_that_share_their_bytes_are_counted_once(given: Path, tmp_path: Path) -> None:
+    flatbuffers = vendor.litert("tools.flatbuffer_utils")
+    model = flatbuffers.read_model(str(given))
+    (main,) = model.subgraphs
+    twin = copy.deepcopy(max(main.tensors, key=lambda tensor: len(_bytes(model, tensor))))
+    twin.name = b"twin"
+    main.tensors.append(twin)
+    (tmp_path / "shared.tflite").write_bytes(flatbuffers.convert_object_to_bytearray(model))
+    found, alone = read_file(tmp_path / "shared.tflite"), read_file(given)
+    assert (found.weight_bytes, found.parameters) == (alone.weight_bytes, alone.parameters)
 
 
 def as_old_exporters_wrote(path: Path) -> bytes:
