@@ -226,6 +226,12 @@ def test_float16_keeps_what_is_asked_for() -> None:
     assert done["Gemm"] == 0
 
 
+def test_casts_at_the_outputs_are_not_counted() -> None:
+    model = graph([node("MatMul", "x w", "y")], {"x": [2, 4]}, ["y"], w=np.ones((4, 4)))
+    model.graph.node[0].name = "y"
+    assert to_half(model) == Counter({"MatMul": 1})
+
+
 def test_a_weight_beyond_float16_stays_in_float32() -> None:
     model = graph([node("MatMul", "x w", "y")], {"x": [2, 4]}, ["y"], w=np.full((4, 4), 1e5))
     assert to_half(model) == Counter()
