@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from edgekit.errors import ModelError
 from edgekit.quantize.content import Content
 from edgekit.schemes import AsIs, Float16, Float32, Int8Dynamic, Int8Static, Scalar, Scheme, WeightOnly
+from edgekit.state import write_file
 from edgekit.targets import DeviceRuntime
 from edgekit.types import JSON, Artifact, BuildData, Candidate, NodeId, Reject, Runner, Site, TensorMap, sha256_file
 
@@ -35,7 +36,7 @@ class TFLiteTarget:
     """The ``tflite`` plugin; see :class:`edgekit.targets.Target`."""
 
     name = "tflite"
-    version = "1"
+    version = "2"
     supports_keep_float = True
     formats = ("tflite",)
     compression_worth = COMPRESSION_WORTH
@@ -132,7 +133,10 @@ class TFLiteTarget:
         converted = convert.convert(model, single)
         _require_known(model, converted, candidate)
         kept = nodes.kept_operators(graph.read(converted.path), converted.operators, candidate.keep_float)
-        build.write(converted.path, out / ENTRY, candidate, single, converted.io, kept)
+        if model.format == "tflite" and isinstance(candidate.scheme, FULL_PRECISION):
+            write_file(out / ENTRY, model.path.read_bytes())  # to the byte: what is appended to it, labels perhaps, stays as well
+        else:
+            build.write(converted.path, out / ENTRY, candidate, single, converted.io, kept)
         made = graph.read(out / ENTRY)
         quantized = quantized_operators(made)
         if not quantized and not candidate.keep_float and not isinstance(candidate.scheme, FULL_PRECISION):

@@ -16,6 +16,7 @@ import pytest
 from edgekit_tflite import convert, graph, vendor
 from edgekit_tflite.convert_shapes import fixed_feeds, pin
 from edgekit_tflite.model_file import read_file
+from edgekit_tflite.target import TARGET
 from onnx import TensorProto, helper
 from support.requirements import missing
 
@@ -23,7 +24,8 @@ from edgekit.demo import demo_models
 from edgekit.errors import MissingExtraError, ModelError
 from edgekit.frontends.onnx_frontend import read_raised
 from edgekit.model import Model, load_model
-from edgekit.types import BuildData, TensorSpec
+from edgekit.schemes import Float32
+from edgekit.types import BuildData, Candidate, Profile, Site, TensorSpec
 
 try:
     vendor.litert("interpreter")
@@ -309,6 +311,15 @@ def test_a_file_of_an_old_exporter_is_rewritten_for_quantizers_and_computes_the_
         interpreter.invoke()
         answers.append(interpreter.get_tensor(interpreter.get_output_details()[0]["index"]))
     assert np.array_equal(*answers)
+
+
+def test_a_float_file_stays_as_it_is_also_where_quantizers_need_another(given: Path, tmp_path: Path) -> None:
+    path = tmp_path / "half.tflite"
+    path.write_bytes(as_old_exporters_wrote(given))
+    (out := tmp_path / "built").mkdir()
+    site = Site(Profile("test", "generic", "x86_64", ("tflite",)))
+    artifact = TARGET.build(load_model(path), Candidate("tflite", Float32()), None, site, out)
+    assert (out / artifact.entry).read_bytes() == path.read_bytes()
 
 
 def test_integer_weights_make_a_file_quantized(given: Path, tmp_path: Path) -> None:

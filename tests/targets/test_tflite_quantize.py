@@ -21,7 +21,7 @@ from support.tflite import shared_home
 
 from edgekit.errors import MissingExtraError, ModelError
 from edgekit.model import Model, load_model
-from edgekit.schemes import BFloat16, Float16, Float32, Int8Dynamic, Int8Static, Scheme, WeightOnly
+from edgekit.schemes import AsIs, BFloat16, Float16, Float32, Int8Dynamic, Int8Static, Scheme, WeightOnly
 from edgekit.testing.harness import BuiltCandidate, ListFeeds, Workbench, relative_error
 from edgekit.testing.models import CASES, ModelCase
 from edgekit.types import BuildData, Candidate, DeviceFacts, Profile, Site, TensorSpec
@@ -30,6 +30,8 @@ try:
     vendor.quantizer("quantizer")
 except MissingExtraError as problem:
     missing(str(problem))
+
+DIGITS = Path(__file__).parents[1] / "assets" / "digits"
 
 
 @pytest.fixture
@@ -207,6 +209,25 @@ def test_an_integer_interface_is_described_by_its_scales(bench: Workbench) -> No
     got = bench_session(bench, built).run(to_artifact(feed, built.artifact.io))
     want = bench.reference(case, feed)
     assert relative_error(to_original(got, built.artifact.io), want) < 0.05
+
+
+def test_a_quantized_file_that_is_given_stays_as_it_is_and_its_integers_are_the_callers(bench: Workbench, tmp_path: Path) -> None:
+    """To the byte: tools append labels as an archive, which a file that is written anew would not have."""
+    from edgekit_tflite import device
+
+    from edgekit.contract import to_artifact, to_original
+
+    given = tmp_path / "given.tflite"
+    given.write_bytes((DIGITS / "digits-int8-io.tflite").read_bytes() + b"PK: what is appended")
+    (out := tmp_path / "built").mkdir()
+    artifact = TARGET.build(load_model(given), Candidate("tflite", AsIs()), None, bench.site, out)
+    assert (out / artifact.entry).read_bytes() == given.read_bytes()
+    image = np.random.default_rng(3).integers(-128, 128, (1, 1, 28, 28)).astype(np.int8)
+    feed = to_artifact({"image": image}, artifact.io)
+    got = to_original(device.Session({artifact.entry: str(out / artifact.entry)}, {}).run(feed), artifact.io)
+    want = device.Session({"given.tflite": str(given)}, {}).run({"image": image})
+    np.testing.assert_array_equal(got["logits"], want["logits"])
+    assert got["logits"].dtype == np.int8
 
 
 def bench_session(bench: Workbench, built: BuiltCandidate) -> Any:
