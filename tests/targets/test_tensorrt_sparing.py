@@ -42,7 +42,12 @@ def test_times_of_layers_are_shared_out_and_what_belongs_to_no_operator_counts_a
         {"name": "c3", "op": "", "time_s": 0.1, "n": 20},
         {"name": "Reformatting CopyNode for Input Tensor 0 to c1_", "op": "", "time_s": 0.06, "n": 20},
     ]
-    assert node_seconds(rows, graph) == {"c1": pytest.approx(0.01), "r1": pytest.approx(0.01), "c3": pytest.approx(0.005), "": 0.003}
+    assert node_seconds(rows, graph) == {
+        "c1": pytest.approx(0.01),
+        "r1": pytest.approx(0.01),
+        "c3": pytest.approx(0.005),
+        "": 0.003,
+    }
     assert node_seconds(rows[2:], graph) == {}, "nothing is known of any operator"
 
 
