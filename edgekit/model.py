@@ -107,7 +107,7 @@ def _of_its_own_format(path: Path, suffix: str, overrides: Mapping[str, tuple[in
         path=path,
         onnx_path=path,
         format=suffix,
-        fingerprint=sha256_json({"format": f"edgekit-{suffix}-model/1", "file": sha256_file(path)}),
+        fingerprint=_fingerprint_of_file(path, suffix),
         inputs=facts.inputs,
         outputs=facts.outputs,
         opset=facts.version,
@@ -116,6 +116,22 @@ def _of_its_own_format(path: Path, suffix: str, overrides: Mapping[str, tuple[in
         quantized=facts.quantized,
         notes=(),
     )
+
+
+def check_unchanged(model: Model) -> None:
+    """For targets that read a file in their runtime's own format, after they have done so: what was built is kept by fingerprint.
+
+    Raises:
+        ModelError: the file is another one than ``load_model`` read.
+    """
+    if _fingerprint_of_file(model.path, model.format) != model.fingerprint:
+        raise ModelError(
+            f"{model.path.name} has changed while edgekit was working with it", hint="run again when nothing writes to it"
+        )
+
+
+def _fingerprint_of_file(path: Path, suffix: str) -> str:
+    return sha256_json({"format": f"edgekit-{suffix}-model/1", "file": sha256_file(path)})
 
 
 def model_path(model: object) -> str:

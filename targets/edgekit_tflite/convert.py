@@ -118,6 +118,7 @@ def convert(model: Model, data: BuildData | None = None) -> Converted:
 def float_file(model: Model) -> Path:
     """Of a model that is a ``.tflite``: a file that quantizers can work on, with the same values; itself where it is one."""
     from edgekit.cache import get_or_build
+    from edgekit.model import check_unchanged
 
     from .convert_given import plain
 
@@ -127,6 +128,7 @@ def float_file(model: Model) -> Path:
     def write(out: Path) -> Artifact:
         made = plain(model.path)
         (out / ENTRY).write_bytes(made if made is not None else model.path.read_bytes())
+        check_unchanged(model)
         return Artifact({ENTRY: sha256_file(out / ENTRY)}, ENTRY, (), provenance={"is_rewritten": made is not None})
 
     code = sha256_file(Path(__file__).with_name("convert_given.py"))

@@ -126,6 +126,8 @@ class TFLiteTarget:
         refused = self.reject(model, candidate, site)
         if refused is not None:
             raise ModelError(refused.what, why=refused.why, hint=refused.instead)
+        from edgekit.model import check_unchanged
+
         from . import build, convert, graph, nodes, samples
         from .quantize import quantized_operators
 
@@ -145,6 +147,8 @@ class TFLiteTarget:
             )
         io = build.described(_original(model, converted.io), made)
         build.check(out / ENTRY, io, single)
+        if model.format == "tflite":
+            check_unchanged(model)
         return Artifact(
             files={ENTRY: sha256_file(out / ENTRY)},
             entry=ENTRY,

@@ -230,6 +230,16 @@ def test_a_quantized_file_that_is_given_stays_as_it_is_and_its_integers_are_the_
     assert got["logits"].dtype == np.int8
 
 
+def test_a_file_that_changes_under_a_run_is_not_kept_as_what_it_was(bench: Workbench, tmp_path: Path) -> None:
+    given = tmp_path / "given.tflite"
+    given.write_bytes((DIGITS / "digits-int8-io.tflite").read_bytes())
+    model = load_model(given)
+    given.write_bytes(given.read_bytes() + b"\0")
+    (out := tmp_path / "built").mkdir()
+    with pytest.raises(ModelError, match="has changed while"):
+        TARGET.build(model, Candidate("tflite", AsIs()), None, bench.site, out)
+
+
 def bench_session(bench: Workbench, built: BuiltCandidate) -> Any:
     from edgekit_tflite import device
 
