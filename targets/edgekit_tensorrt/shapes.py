@@ -64,14 +64,14 @@ def _span(spec: TensorSpec, seen: Counter[tuple[int, ...]] | None) -> dict[str, 
 def plain_names(model: onnx.ModelProto, specs: Sequence[TensorSpec]) -> dict[str, TensorSpec]:
     """{original name: as it is called in the artifact}: trtexec's command line ends a name at ``:`` and ``,``. Renames in
     ``model``."""
-    taken = {spec.name for spec in specs}
+    from edgekit.quantize.graphs import FreshNames
+
+    fresh = FreshNames(model.graph)
     found = {}
     for spec in specs:
         name = spec.name
         if not _PLAIN.fullmatch(name):
-            stem = re.sub(r"[^A-Za-z0-9_./-]", "_", name) or "tensor"
-            name = next(each for n in range(1, 10**6) if (each := stem if n == 1 else f"{stem}_{n}") not in taken)
-            taken.add(name)
+            name = fresh(re.sub(r"[^A-Za-z0-9_./-]", "_", name) or "tensor")
         found[spec.name] = replace(spec, name=name)
     renamed = {old: spec.name for old, spec in found.items() if old != spec.name}
     if renamed:

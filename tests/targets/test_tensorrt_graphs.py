@@ -370,6 +370,14 @@ def test_names_that_a_command_line_would_split_are_plain_in_the_artifact() -> No
     assert (model.graph.node[0].input[0], model.graph.node[0].output[0]) == ("a_0", "b_c")
 
 
+def test_plain_names_are_those_of_no_other_tensor() -> None:
+    model = graph([node("Relu", "a:0", "a_0"), node("Neg", "a_0", "b"), node("Abs", "b", "a,0")], {"a:0": [1, 4]}, ["a,0"])
+    (given,) = plain_names(model, [TensorSpec("a:0", "float32", (1, 4))]).values()
+    (got,) = plain_names(model, [TensorSpec("a,0", "float32", (1, 4))]).values()
+    assert len({given.name, got.name, "a_0", "b"}) == 4
+    onnx.checker.check_model(model)
+
+
 def test_free_axes_span_what_was_seen() -> None:
     spec = TensorSpec("x", "float32", ("batch", "length", 8))
     feeds = ListFeeds([{"x": np.zeros((1, n, 8), np.float32)} for n in (5, 7, 7)])
