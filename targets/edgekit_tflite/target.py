@@ -113,13 +113,14 @@ class TFLiteTarget:
         return _reject_format(what, scheme) or _reject_content(what, scheme, content_of(model))
 
     def build_key(self, site: Site) -> JSON:  # noqa: ARG002 - a .tflite is the same for every processor
-        """Nothing of the device; the versions of the tools that a file depends on, the converter's included."""
+        """Nothing of the device; the versions of the tools that a file depends on, the converter's included where there is one."""
         from edgekit.toolchain import get_toolchain
         from edgekit.toolchain_locks import lock_sha256
 
         from .convert import TOOLCHAIN
 
-        return {**vendor.versions(), "toolchain": lock_sha256(get_toolchain(TOOLCHAIN))}
+        toolchain = get_toolchain(TOOLCHAIN)
+        return {**vendor.versions(), "toolchain": lock_sha256(toolchain) if toolchain.lock else None}
 
     def build(self, model: Model, candidate: Candidate, data: BuildData | None, site: Site, out: Path) -> Artifact:
         vendor.litert("interpreter")

@@ -19,6 +19,7 @@ from onnx import helper, numpy_helper
 from support.requirements import missing
 from support.tflite import shared_home
 
+from edgekit import toolchain_locks
 from edgekit.errors import MissingExtraError, ModelError
 from edgekit.model import Model, load_model
 from edgekit.schemes import AsIs, BFloat16, Float16, Float32, Int8Dynamic, Int8Static, Scheme, WeightOnly
@@ -228,6 +229,12 @@ def test_a_quantized_file_that_is_given_stays_as_it_is_and_its_integers_are_the_
     want = device.Session({"given.tflite": str(given)}, {}).run({"image": image})
     np.testing.assert_array_equal(got["logits"], want["logits"])
     assert got["logits"].dtype == np.int8
+
+
+def test_a_given_file_needs_no_converter(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert isinstance(TARGET.build_key(bench.site)["toolchain"], str)
+    monkeypatch.setattr(toolchain_locks, "this_platform", lambda: "cp311-macos-x86_64")
+    assert TARGET.build_key(bench.site)["toolchain"] is None
 
 
 def test_a_file_that_changes_under_a_run_is_not_kept_as_what_it_was(bench: Workbench, tmp_path: Path) -> None:
