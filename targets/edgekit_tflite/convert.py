@@ -31,7 +31,9 @@ ENTRY = "model.tflite"
 TENSORS = "tensors.json"
 #: Feeds that a conversion is compared on.
 PARITY_FEEDS = 4
-_failures: dict[str, ModelError] = {}  # of this process: every candidate asks for the same conversion
+#: What was said, of this process: every candidate asks for the same conversion. An error itself would hold on to all that its
+#: traceback sees: the value of every inner tensor.
+_failures: dict[str, tuple[str, str, str]] = {}
 _as_they_are: set[str] = set()  # fingerprints of given files that need no rewriting
 _WORKER = Path(__file__).with_name("convert_worker.py")
 
@@ -104,11 +106,12 @@ def convert(model: Model, data: BuildData | None = None) -> Converted:
     }
     name = sha256_json(key)
     if name in _failures:
-        raise _failures[name]
+        what, why, hint = _failures[name]
+        raise ModelError(what, why=why, hint=hint)
     try:
         artifact, folder, _ = get_or_build(key, lambda out: _convert(model, feeds, out))
     except ModelError as problem:
-        _failures[name] = problem
+        _failures[name] = (problem.what, problem.why, problem.hint)
         raise
     tensors = json.loads((folder / TENSORS).read_text())
     found = artifact.provenance

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import gc
 import shutil
+import weakref
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -110,6 +112,24 @@ def test_products_become_fully_connected_and_names_survive(products: Model) -> N
     assert made.operators["a:1"] != made.operators["c"]
     assert [m.original.name for m in made.io] == ["x:0", "y:0"]
     assert made.difference < 1e-5
+
+
+def test_a_conversion_that_failed_holds_on_to_nothing(products: Model, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("EDGEKIT_HOME", str(tmp_path))
+    there: list[weakref.ref[np.ndarray]] = []
+
+    def fail(*_: Any) -> None:
+        values = np.zeros(1000)
+        there.append(weakref.ref(values))
+        raise ModelError("it cannot be converted", why="a reason", hint="a hint")
+
+    monkeypatch.setattr(convert, "_convert", fail)
+    for _ in range(2):
+        with pytest.raises(ModelError, match=r"it cannot be converted: a reason \(a hint\)"):
+            convert.convert(products)
+    gc.collect()
+    (values,) = there  # the second time it was not tried
+    assert values() is None
 
 
 def test_a_wrong_conversion_names_the_first_tensor_that_differs(products: Model, monkeypatch: pytest.MonkeyPatch) -> None:
