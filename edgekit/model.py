@@ -171,7 +171,7 @@ def _read(path: Path, overrides: Mapping[str, tuple[int, ...]]) -> OnnxFacts:
         ) from problem
 
 
-def _checked_sizes(name: str, sizes: Sequence[int]) -> tuple[int, ...]:
+def _checked_sizes(name: str, sizes: object) -> tuple[int, ...]:
     given = tuple(sizes) if isinstance(sizes, Iterable) else (sizes,)
     shown = "x".join(map(str, given))
     if any(isinstance(size, bool) or not isinstance(size, Integral) or size < 1 for size in given):
