@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
-from edgekit.errors import MissingExtraError, ModelError
+from edgekit.errors import ModelError, not_importable
 
 EXTRA = "openvino"
 _TELEMETRY = "openvino_telemetry"
@@ -66,7 +66,7 @@ def _load(name: str) -> Any:
         with quiet():
             package = importlib.import_module(name)
     except ImportError as problem:
-        raise MissingExtraError(name, EXTRA, "the openvino target") from problem
+        raise not_importable(name, EXTRA, "the openvino target", problem) from problem
     finally:
         logging.setLoggerClass(logger_class)  # NNCF replaces it for the whole process
     logger = logging.getLogger(name)
