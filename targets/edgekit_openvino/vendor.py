@@ -33,7 +33,7 @@ def openvino() -> Any:
     """The package ``openvino``.
 
     Raises:
-        MissingExtraError: it is not installed.
+        DependencyError: it is not installed, or does not load.
     """
     return _load("openvino")
 
@@ -42,7 +42,7 @@ def nncf() -> Any:
     """The package ``nncf``.
 
     Raises:
-        MissingExtraError: it is not installed.
+        DependencyError: it is not installed, or does not load.
     """
     openvino()  # it must be silenced first; NNCF imports it
     return _load("nncf")

@@ -29,7 +29,7 @@ def litert(module: str) -> Any:
     """The module ``ai_edge_litert.<module>``.
 
     Raises:
-        MissingExtraError: the package is not installed.
+        DependencyError: the package is not installed, or does not load.
     """
     return _load(f"ai_edge_litert.{module}", RUNTIME)
 
@@ -38,7 +38,7 @@ def quantizer(module: str) -> Any:
     """The quantizer's module of that name.
 
     Raises:
-        MissingExtraError: the package is not installed.
+        DependencyError: the package is not installed, or does not load.
     """
     for package, top in QUANTIZERS.items():
         if importlib.util.find_spec(top) is not None:
