@@ -129,7 +129,7 @@ class TFLiteTarget:
             raise ModelError(refused.what, why=refused.why, hint=refused.instead)
         from edgekit.model import check_unchanged
 
-        from . import build, convert, graph, nodes, samples
+        from . import build, convert, graph, nodes, options, samples
         from .quantize import quantized_operators
 
         single = samples.single_samples(data, model)
@@ -137,6 +137,7 @@ class TFLiteTarget:
         _require_known(model, converted, candidate)
         kept = nodes.kept_operators(graph.read(converted.path), converted.operators, candidate.keep_float)
         if model.format == "tflite" and isinstance(candidate.scheme, FULL_PRECISION):
+            options.read_options(candidate)  # there are none
             write_file(out / ENTRY, model.path.read_bytes())  # to the byte: what is appended to it, labels perhaps, stays as well
         else:
             build.write(converted.path, out / ENTRY, candidate, single, converted.io, kept)

@@ -221,6 +221,8 @@ def test_a_quantized_file_that_is_given_stays_as_it_is_and_its_integers_are_the_
     given = tmp_path / "given.tflite"
     given.write_bytes((DIGITS / "digits-int8-io.tflite").read_bytes() + b"PK: what is appended")
     (out := tmp_path / "built").mkdir()
+    with pytest.raises(ModelError, match="no build option 'interface'"):
+        TARGET.build(load_model(given), Candidate("tflite", AsIs(), build_options={"interface": "int8"}), None, bench.site, out)
     artifact = TARGET.build(load_model(given), Candidate("tflite", AsIs()), None, bench.site, out)
     assert (out / artifact.entry).read_bytes() == given.read_bytes()
     image = np.random.default_rng(3).integers(-128, 128, (1, 1, 28, 28)).astype(np.int8)
