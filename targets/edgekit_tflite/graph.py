@@ -44,7 +44,6 @@ class Operator:
     inputs: tuple[str, ...]
     constants: tuple[str, ...]
     outputs: tuple[str, ...]
-    fused: str = ""
 
     @property
     def scope(self) -> str:
@@ -60,13 +59,7 @@ class Graph:
     tensors: dict[str, Tensor] = field(hash=False)
     inputs: dict[str, Tensor] = field(hash=False)
     outputs: dict[str, Tensor] = field(hash=False)
-    signature: str | None = None
     n_graphs: int = 1
-
-    @property
-    def is_quantized(self) -> bool:
-        """Whether integers stand for real numbers in it already."""
-        return any(tensor.scale is not None for tensor in self.tensors.values())
 
 
 def read(path: Path) -> Graph:
@@ -92,7 +85,7 @@ def _read(path: Path, modified_ns: int, size_bytes: int) -> Graph:  # noqa: ARG0
 
 
 def _graph(model: Any, schema: Any) -> Graph:
-    kinds, types, fused = (_names(each) for each in (schema.BuiltinOperator, schema.TensorType, schema.ActivationFunctionType))
+    kinds, types = _names(schema.BuiltinOperator), _names(schema.TensorType)
     main = model.subgraphs[0]
     tensors = [_tensor(tensor, model.buffers, types) for tensor in main.tensors]
     operators = []
@@ -100,26 +93,22 @@ def _graph(model: Any, schema: Any) -> Graph:
         code = model.operatorCodes[each.opcodeIndex]
         kind = kinds.get(max(code.builtinCode, code.deprecatedBuiltinCode), "?")
         inputs = [tensors[index] for index in each.inputs if index >= 0]
-        activation = getattr(each.builtinOptions, "fusedActivationFunction", 0) or 0
         operators.append(
             Operator(
                 kind,
                 tuple(tensor.name for tensor in inputs if not tensor.is_constant),
                 tuple(tensor.name for tensor in inputs if tensor.is_constant),
                 tuple(tensors[index].name for index in each.outputs if index >= 0),
-                "" if fused.get(activation) in ("NONE", None) else fused[activation],
             )
         )
     signatures = model.signatureDefs or []
-    key = None
     if len(signatures) == 1:
-        key = _text(signatures[0].signatureKey)
         sides = (signatures[0].inputs, signatures[0].outputs)
         ends = [{_text(entry.name): tensors[entry.tensorIndex] for entry in side} for side in sides]
     else:
         ends = [{tensors[index].name: tensors[index] for index in side} for side in (main.inputs, main.outputs)]
     by_name = {tensor.name: tensor for tensor in tensors}
-    return Graph(tuple(operators), by_name, ends[0], ends[1], key, len(model.subgraphs))
+    return Graph(tuple(operators), by_name, ends[0], ends[1], len(model.subgraphs))
 
 
 def _tensor(tensor: Any, buffers: Any, types: dict[int, str]) -> Tensor:
