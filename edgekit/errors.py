@@ -88,6 +88,15 @@ class MissingExtraError(DependencyError):
         )
 
 
+def not_importable(package: str, extra: str, needed_for: str, problem: ImportError) -> DependencyError:
+    """The error for a vendor's package that cannot be imported: not there, or there and in need of a library that is not."""
+    if problem.path is None:  # otherwise that of the compiled module that the system could not load
+        return MissingExtraError(package, extra, needed_for)
+    return DependencyError(
+        f"{package} is installed, but does not load", why=str(problem), hint="its libraries do not fit this system, or are damaged"
+    )
+
+
 class ModelError(EdgekitError):
     """The model file is missing, broken, unsafe or not supported."""
 

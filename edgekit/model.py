@@ -5,8 +5,9 @@ The file is never modified. What is wrong with it, and what edgekit straightens 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -106,7 +107,7 @@ def _of_its_own_format(path: Path, suffix: str, overrides: Mapping[str, tuple[in
         path=path,
         onnx_path=path,
         format=suffix,
-        fingerprint=sha256_json({"format": f"edgekit-{suffix}-model/1", "file": sha256_file(path)}),
+        fingerprint=_fingerprint_of_file(path, suffix),
         inputs=facts.inputs,
         outputs=facts.outputs,
         opset=facts.version,
@@ -115,6 +116,22 @@ def _of_its_own_format(path: Path, suffix: str, overrides: Mapping[str, tuple[in
         quantized=facts.quantized,
         notes=(),
     )
+
+
+def check_unchanged(model: Model) -> None:
+    """For targets that read a file in their runtime's own format, after they have done so: what was built is kept by fingerprint.
+
+    Raises:
+        ModelError: the file is another one than ``load_model`` read.
+    """
+    if _fingerprint_of_file(model.path, model.format) != model.fingerprint:
+        raise ModelError(
+            f"{model.path.name} has changed while edgekit was working with it", hint="run again when nothing writes to it"
+        )
+
+
+def _fingerprint_of_file(path: Path, suffix: str) -> str:
+    return sha256_json({"format": f"edgekit-{suffix}-model/1", "file": sha256_file(path)})
 
 
 def model_path(model: object) -> str:
@@ -154,18 +171,18 @@ def _read(path: Path, overrides: Mapping[str, tuple[int, ...]]) -> OnnxFacts:
         ) from problem
 
 
-def _checked_sizes(name: str, sizes: Sequence[int]) -> tuple[int, ...]:
-    checked = tuple(sizes)
-    shown = "x".join(map(str, checked))
-    if any(isinstance(size, bool) or not isinstance(size, int) or size < 1 for size in checked):
+def _checked_sizes(name: str, sizes: object) -> tuple[int, ...]:
+    given = tuple(sizes) if isinstance(sizes, Iterable) else (sizes,)
+    shown = "x".join(map(str, given))
+    if any(isinstance(size, bool) or not isinstance(size, Integral) or size < 1 for size in given):
         raise UsageError(f"the shape of {name!r} has a size that is no positive integer", why=f"it is {shown}")
-    if any(size >= _LARGEST_DIMENSION for size in checked):
+    if any(size >= _LARGEST_DIMENSION for size in given):
         raise UsageError(
             f"the shape of {name!r} has a size that is too large",
             why=f"it is {shown}",
             hint=f"the most is {_LARGEST_DIMENSION - 1}",
         )
-    return checked
+    return tuple(int(size) for size in given)
 
 
 def _check_kind(path: Path) -> None:

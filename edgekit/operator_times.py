@@ -50,16 +50,20 @@ def operator_times(session: AgentSession, built: Built, feed: Feed) -> tuple[tup
 
 
 def read_layers(told: JSON, runs: int) -> tuple[OperatorTime, ...] | None:
-    """What a runner's ``layers()`` told over ``runs`` inferences, an inference; None when it is not what runners tell."""
+    """What a runner's ``layers()`` told after ``runs`` inferences, an inference; None when it is not what runners tell.
+
+    A row is a sum over those inferences; over ``row["runs"]`` others where the runner's profiler makes inferences of its own.
+    """
     if not isinstance(told, Sequence) or isinstance(told, str):
         return None
     found = []
     for row in told[:MAX_OPERATORS]:
         try:
             name, op, time_s, n = str(row["name"]), str(row["op"]), float(row["time_s"]), int(row["n"])
-        except (KeyError, TypeError, ValueError):
+            inferences = int(row.get("runs", runs))
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
             return None
-        if not math.isfinite(time_s) or time_s < 0 or n < 0:
+        if not math.isfinite(time_s) or time_s < 0 or n < 0 or inferences < 1:
             return None
-        found.append(OperatorTime(name, op, time_s / runs, round(n / runs)))
+        found.append(OperatorTime(name, op, time_s / inferences, round(n / inferences)))
     return tuple(sorted(found, key=lambda row: -row.time_s))

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _AS_INPUT = re.compile(r"(^|[._/])(past|prev|previous|init|initial|in|input|cur|old)(?=$|[._/])")
 _AS_OUTPUT = re.compile(r"(^|[._/])(present|next|new|final|out|output|cur|updated)(?=$|[._/])")
+#: What exporters call any input: ``input_1`` and ``output_1`` are two signals.
+_NO_STATE = re.compile(r"(in|input)[._/]?\d*")
 
 
 def state_pairs(inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> dict[str, str]:
@@ -57,4 +59,6 @@ def _same_stem(name: str, other: str) -> bool:
     stem, after = name.lower(), other.lower()
     if re.fullmatch(re.escape(stem) + r"[._]?(n|out|output|next|new)", after):
         return True
+    if _NO_STATE.fullmatch(stem):
+        return False
     return stem != after and _AS_INPUT.sub(r"\1", stem) == _AS_OUTPUT.sub(r"\1", after)

@@ -150,7 +150,7 @@ def _make(toolchain: Toolchain, place: Path, lock: Path) -> None:
         raise DependencyError(
             f"the toolchain {toolchain.name} is not installed",
             why=f"it {toolchain.about}; making it needs the package index, and this run is to stay offline",
-            hint=f"edgekit toolchain install {toolchain.name}",
+            hint=f"edgekit toolchain install {toolchain.name}, once, without --offline and {OFFLINE}",
         )
     with locked(lock):
         if _is_whole(place, toolchain):

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -322,10 +323,19 @@ def test_shape_of_a_wrong_input(tmp_path: Path) -> None:
         load_model(path, shape={"x": [1, 1, 16]})
 
 
-@pytest.mark.parametrize("sizes", [[0, 16], [-1, 16], [True, 16], [1.0, 16]])
-def test_shape_that_is_none(tmp_path: Path, sizes: list[int]) -> None:
+@pytest.mark.parametrize("sizes", [[0, 16], [-1, 16], [True, 16], [1.0, 16], "1x16", None, 1.5])
+def test_shape_that_is_none(tmp_path: Path, sizes: Any) -> None:
     with pytest.raises(UsageError, match="positive integer"):
         load_model(write(linear(), tmp_path / "m.onnx"), shape={"x": sizes})
+
+
+def test_shape_in_other_integers(tmp_path: Path) -> None:
+    path = write(linear(), tmp_path / "m.onnx")
+    model = load_model(path, shape={"x": np.array([2, 16])})  # type: ignore[dict-item]
+    assert model == load_model(path, shape={"x": (2, 16)})
+    assert type(model.inputs[0].shape[0]) is int
+    with pytest.raises(UsageError, match="1 dimensions"):
+        load_model(path, shape={"x": 2})  # type: ignore[dict-item]
 
 
 # ---------------------------------------------------------------- quiet and lazy

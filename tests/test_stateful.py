@@ -30,6 +30,8 @@ def test_a_state_is_told_by_form_and_name(before: str, after: str) -> None:
     ("inputs", "outputs"),
     [
         ([spec("image", 1, 3, 8, 8)], [spec("image_out", 1, 3, 8, 8)]),  # nothing besides: a filter, not a state
+        ([spec("input", 1, 3, 8, 8), spec("mask", 1, 1, 8, 8)], [spec("output", 1, 3, 8, 8), spec("score", 1)]),
+        ([spec("input_1", 1, 8), spec("mask", 1, 8)], [spec("output_1", 1, 8), spec("score", 1)]),
         ([X, spec("state", 2, 1, 128)], [Y, spec("stateN", 2, 1, 64)]),
         ([X, spec("state", 2, 1, 128)], [Y, spec("stateN", 2, 1, 128, dtype="float16")]),
         ([X, spec("left", 1, 8)], [Y, spec("right", 1, 8)]),
@@ -39,6 +41,12 @@ def test_a_state_is_told_by_form_and_name(before: str, after: str) -> None:
 )
 def test_what_is_no_state(inputs: list[TensorSpec], outputs: list[TensorSpec]) -> None:
     assert state_pairs(inputs, outputs) == {}
+
+
+def test_a_state_beside_a_signal_that_keeps_its_form() -> None:
+    signal, result = spec("input", 1, 512), spec("output", 1, 512)
+    assert state_pairs([signal, spec("h_in", 1, 8)], [result, spec("h_out", 1, 8)]) == {"h_in": "h_out"}
+    assert state_pairs([signal, spec("past", 1, 8)], [result, spec("present", 1, 8)]) == {"past": "present"}
 
 
 def test_two_states_have_one_output_each() -> None:

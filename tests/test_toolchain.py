@@ -165,6 +165,7 @@ def test_offline_it_is_refused_before_anything_is_done(tiny: Toolchain, made: li
         pass
     assert failure.value.exit_code == 3
     assert "toolchain install tiny" in failure.value.hint
+    assert "EDGEKIT_OFFLINE" in failure.value.hint, "the command itself would be refused with it"
     assert not made
     monkeypatch.setenv("EDGEKIT_OFFLINE", "0")
     with toolchains.ensure(tiny):

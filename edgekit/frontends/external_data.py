@@ -154,7 +154,10 @@ def _open_step(parent: int | None, name: str, flags: int, location: str) -> int:
 
 
 def _is_link(parent: int | None, name: str) -> bool:
-    return stat.S_ISLNK(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode)
+    try:
+        return stat.S_ISLNK(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode)
+    except OSError:  # a name that is too long, a folder that is not ours to look into: the reason is told already
+        return False
 
 
 def _safe_parts(location: str, tensor_name: str) -> list[str]:

@@ -2,11 +2,13 @@
 
 ``torch.export.save`` writes a zip whose entries are stored, not packed; the program is JSON, weights are raw bytes (in
 older files pickles). What PyTorch gets is a new archive: two readers of one zip may disagree on what is in it, and a copy of the
-known entries leaves nothing to disagree on. Without the user's trust the copy also lacks the sample inputs and all remarks.
+known entries leaves nothing to disagree on. Without the user's trust archives inside it are copied so as well, and the copy lacks
+the sample inputs and all remarks.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import shutil
@@ -15,6 +17,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from ..errors import ModelError
 from .torch_pickles import code_in_saved
@@ -60,6 +63,8 @@ def open_archive(path: Path) -> Iterator[tuple[zipfile.ZipFile, dict[str, zipfil
         why = "it is empty, cut off, damaged, or in another format"
         raise ModelError(f"{path.name} is not a whole .pt2 archive", why=f"{why} ({problem})", hint=HOW_TO_SAVE) from problem
     except OSError as problem:
+        if problem.errno in (errno.ENOSPC, errno.EDQUOT):  # of a copy that is being written
+            raise
         raise ModelError(f"cannot read {path}", why=problem.strerror or str(problem)) from problem
 
 
@@ -82,7 +87,18 @@ def write_checked(path: Path, target: Path, *, trusted: bool) -> None:
                 copy.writestr(entry.filename, json.dumps(without_remarks(read_json(archive.read(entry)))))
             else:
                 with archive.open(entry) as source, copy.open(entry.filename, "w", force_zip64=True) as sink:
-                    shutil.copyfileobj(source, sink, 1 << 20)
+                    if _SAVED.fullmatch(name) and entry.file_size and not trusted:
+                        _copy_entries(source, sink)
+                    else:
+                        shutil.copyfileobj(source, sink, 1 << 20)
+
+
+def _copy_entries(source: IO[bytes], sink: IO[bytes]) -> None:
+    """Of an archive in the archive, what :func:`code_in_saved` has examined, for the same reason: nothing to disagree on."""
+    with zipfile.ZipFile(source) as saved, zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED) as copy:
+        for entry in saved.infolist():
+            with saved.open(entry) as stream, copy.open(entry.filename, "w", force_zip64=True) as written:
+                shutil.copyfileobj(stream, written, 1 << 20)
 
 
 def _code_in(archive: zipfile.ZipFile, name: str, entry: zipfile.ZipInfo) -> str:

@@ -26,6 +26,7 @@ from ..errors import EdgekitError, MissingExtraError, ModelError, error_from_jso
 from ..state import work_folder
 from ..types import JSON, Array, Artifact, sha256_file
 from ..values import canonical
+from .graph import all_graphs, all_nodes
 from .torch_archive import open_archive, write_checked
 from .torch_convert import OPSET
 from .torch_parity import check_parity
@@ -113,11 +114,13 @@ def keep(source: Path, files: Path, difference: float, *, name: str = ONNX_NAME)
         name: of the file in ``files``.
     """
     proto = onnx.load(source, load_external_data=False)
-    for remarked in (proto, proto.graph, *proto.functions, *proto.graph.node, *proto.graph.value_info, *proto.graph.initializer):
+    for remarked in (proto, *proto.functions, *all_nodes(proto)):
         remarked.ClearField("metadata_props")
         remarked.ClearField("doc_string")
-    for value in (*proto.graph.input, *proto.graph.output):
-        value.ClearField("metadata_props")
+    for graph in all_graphs(proto):  # bodies of branches, too
+        for remarked in (graph, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+            remarked.ClearField("metadata_props")
+            remarked.ClearField("doc_string")
     (files / name).write_bytes(proto.SerializeToString())
     data = source.with_name(source.name + ".data")
     if data.exists():

@@ -46,6 +46,7 @@ _SIZE_SYNTAX = (
 )  # fmt: skip
 _TREE_TYPES = (None, "builtins.tuple", "builtins.list", "builtins.dict", "collections.OrderedDict")
 _LARGEST_PROGRAM_BYTES = 256 << 20
+_DEEPEST = 200  # what looks at it is recursive; branches inside branches need about ten levels each
 _OBJECTS = ("as_custom_obj", "custom_obj", "as_operator", "as_opaque", "as_opaque_obj")
 _LEFT_OUT: dict[str, Any] = {"metadata": {}, "guards_code": []}
 
@@ -59,9 +60,20 @@ def read_json(data: bytes) -> Any:
     if len(data) > _LARGEST_PROGRAM_BYTES:
         raise ValueError(f"it is over {_LARGEST_PROGRAM_BYTES >> 20} MiB")
     try:
-        return json.loads(data)
+        document = json.loads(data)
     except RecursionError as problem:
         raise ValueError("it is nested too deeply") from problem
+    level = [document]
+    for _ in range(_DEEPEST):
+        level = [
+            inner
+            for each in level
+            if isinstance(each, (dict, list))
+            for inner in (each.values() if isinstance(each, dict) else each)
+        ]
+    if level:
+        raise ValueError("it is nested too deeply")
+    return document
 
 
 def without_remarks(document: Any) -> Any:

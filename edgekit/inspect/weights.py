@@ -158,7 +158,7 @@ def _scales_a_cast(node: onnx.NodeProto, scope: Scope) -> bool:
 def _view(
     tensor: onnx.TensorProto, through: list[onnx.NodeProto], node: onnx.NodeProto, role: Role, zero_name: str, scope: Scope
 ) -> Weight | None:
-    if len(tensor.dims) < 2:
+    if len(tensor.dims) < 2 or 0 in tensor.dims:
         return None
     values = numpy_helper.to_array(tensor)
     integer = is_integer(tensor.data_type)
@@ -172,7 +172,7 @@ def _view(
         if step.op_type == "Transpose":
             values = values.transpose(_attribute(step, "perm", tuple(range(values.ndim))[::-1]))
     grouped = _outputs_first(values, node, role)
-    if grouped is None or grouped.size == 0:
+    if grouped is None:
         return None
     return Weight(
         name=tensor.name or node_id(node),

@@ -157,13 +157,18 @@ def load_entry(runner: Runner) -> Any:
 
 
 def relative_error(got: Mapping[str, Array], want: Mapping[str, Array]) -> float:
-    """The largest difference over all outputs, each as a fraction of that output's largest magnitude in ``want``."""
+    """The largest difference over all outputs, each as a fraction of that output's largest magnitude in ``want``.
+
+    Infinite where an output has another shape, or holds NaN.
+    """
     worst = 0.0
     for name, expected in want.items():
-        if expected.size:
-            wide = np.asarray(expected, np.float64)
-            difference = np.abs(np.asarray(got[name], np.float64) - wide).max()
-            worst = max(worst, float(difference / max(np.abs(wide).max(), 1e-12)))
+        found, wide = np.asarray(got[name], np.float64), np.asarray(expected, np.float64)
+        if found.shape != wide.shape:
+            return float("inf")
+        if wide.size:
+            error = float(np.abs(found - wide).max() / max(np.abs(wide).max(), 1e-12))
+            worst = max(worst, float("inf") if np.isnan(error) else error)
     return worst
 
 

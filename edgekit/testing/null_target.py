@@ -70,13 +70,14 @@ class NullTarget:
         from onnx.reference import ReferenceEvaluator
 
         from edgekit.frontends import onnx_frontend
+        from edgekit.quantize import graphs
 
         settings = _behaviour(candidate.scheme)
         if settings is None:
             raise ModelError(f"the null target does not build {candidate.scheme.slug}")
         proto = onnx_frontend.read_raised(model)
         rounded = _round_weights(proto.graph, candidate.keep_float) if isinstance(candidate.scheme, Int8Dynamic) else 0
-        _require_nodes(proto.graph, candidate.keep_float)
+        graphs.require_known(proto.graph, candidate.keep_float)
         files = onnx_frontend.save(proto, out / MODEL)
         try:
             ReferenceEvaluator(str(out / MODEL))
@@ -116,18 +117,6 @@ def _behaviour(scheme: Scheme) -> dict[str, JSON] | None:
     if isinstance(scheme, Vendor) and scheme.slug in FAILURES and not scheme.params:
         return {"behaviour": scheme.slug, "delay_s": 0.0}
     return None
-
-
-def _require_nodes(graph: onnx.GraphProto, keep_float: Collection[NodeId]) -> None:
-    from edgekit.frontends.graph import node_id
-
-    known = {node_id(node) for node in graph.node}
-    unknown = sorted(set(keep_float) - known)
-    if unknown:
-        raise ModelError(
-            f"keep_float names nodes that the model does not have: {', '.join(unknown[:5])}",
-            why="a node is named by its first output in the normalised ONNX",
-        )
 
 
 def _round_weights(graph: onnx.GraphProto, keep_float: Collection[NodeId]) -> int:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from edgekit.errors import ModelError
 from edgekit.frontends.graph import node_id, subgraphs
+from edgekit.quantize.graphs import require_known
 
 if TYPE_CHECKING:
     import onnx
@@ -41,14 +41,8 @@ def operations_of(ir: Any, ids: Collection[NodeId], graph: onnx.GraphProto) -> d
     """The same by node: see :func:`find_operations`. One that was folded into a constant has none."""
     if not ids:
         return {}
+    require_known(graph, ids)
     nodes = {node_id(node): node for node in graph.node}
-    unknown = sorted(set(ids) - set(nodes))
-    if unknown:
-        raise ModelError(
-            f"keep_float names nodes that the model does not have: {', '.join(unknown[:5])}",
-            why="a node is named by its first output in the normalised ONNX",
-            hint="take the names from `edgekit inspect`",
-        )
     computed = _computed_names(graph)
     ports = _ports(ir, computed)
     readers = _readers(graph)

@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
-from edgekit.errors import MissingExtraError, ModelError
+from edgekit.errors import ModelError, not_importable
 
 EXTRA = "openvino"
 _TELEMETRY = "openvino_telemetry"
@@ -33,7 +33,7 @@ def openvino() -> Any:
     """The package ``openvino``.
 
     Raises:
-        MissingExtraError: it is not installed.
+        DependencyError: it is not installed, or does not load.
     """
     return _load("openvino")
 
@@ -42,7 +42,7 @@ def nncf() -> Any:
     """The package ``nncf``.
 
     Raises:
-        MissingExtraError: it is not installed.
+        DependencyError: it is not installed, or does not load.
     """
     openvino()  # it must be silenced first; NNCF imports it
     return _load("nncf")
@@ -66,7 +66,7 @@ def _load(name: str) -> Any:
         with quiet():
             package = importlib.import_module(name)
     except ImportError as problem:
-        raise MissingExtraError(name, EXTRA, "the openvino target") from problem
+        raise not_importable(name, EXTRA, "the openvino target", problem) from problem
     finally:
         logging.setLoggerClass(logger_class)  # NNCF replaces it for the whole process
     logger = logging.getLogger(name)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 else:  # beside this file on the device
     import engine_trtexec
 
+PROFILED_RUNS = 20
+
 
 def version_of(trt: Any) -> tuple[int, int, int]:
     """Of the package: its first three numbers."""
@@ -113,9 +115,12 @@ class PythonEngine:
                 times.setdefault(layer_name, []).append(ms * 1e-3)
 
         self._context.profiler = self._profiler = Profiler()  # the context does not keep it alive
-        for _ in range(20):
+        for _ in range(PROFILED_RUNS):
             self.run(self._last)
-        rows = [{"name": name, "op": "", "time_s": sum(values), "n": len(values)} for name, values in times.items()]
+        rows = [
+            {"name": name, "op": "", "time_s": sum(values), "n": len(values), "runs": PROFILED_RUNS}
+            for name, values in times.items()
+        ]
         return sorted(rows, key=lambda row: -float(str(row["time_s"])))
 
     def close(self) -> None:

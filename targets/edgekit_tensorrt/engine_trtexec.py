@@ -155,7 +155,8 @@ class TrtexecEngine:
         with open(path, encoding="utf-8", errors="replace") as stream:
             rows = trtexec_text.parse_profile(stream.read())
         return sorted(
-            ({"name": row.name, "op": "", "time_s": row.time_s, "n": row.n} for row in rows), key=lambda row: -row["time_s"]
+            ({"name": row.name, "op": "", "time_s": row.time_s, "n": row.n, "runs": row.n} for row in rows),
+            key=lambda row: -row["time_s"],
         )
 
     def close(self) -> None:
@@ -182,13 +183,15 @@ class TrtexecEngine:
 
 
 def as_binding(array: Any, dtype: str, version: Sequence[int]) -> Any:
-    """A feed as the engine takes it: contiguous, of the declared dtype; integers of 64 bits have 32 before TensorRT 10.
+    """A feed as the engine takes it: contiguous, of the declared dtype; floats of 64 bits have 32, integers before TensorRT 10 too.
 
     Raises:
         ValueError: another dtype, or a number that 32 bits do not hold.
     """
     if str(array.dtype) != dtype:
         raise ValueError("an input must be %s, not %s" % (dtype, array.dtype))
+    if dtype == "float64":  # the parser makes float32 of it
+        array = array.astype(np.float32)
     if dtype == "int64" and tuple(version) < (10, 0):
         narrow = array.astype(np.int32)
         if not np.array_equal(narrow, array):

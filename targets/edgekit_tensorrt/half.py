@@ -105,6 +105,7 @@ class _Halver:
         self.forms: dict[str, dict[int, str]] = {}
         self.nodes: list[onnx.NodeProto] = []
         self.halves: set[str] = set()
+        self.halved: Counter[str] = Counter()
 
     def run(self) -> Counter[str]:
         self.halves = self.choose()
@@ -116,7 +117,7 @@ class _Halver:
         self.graph.node.extend(self.nodes)
         del self.graph.value_info[:]  # types have changed
         graphs.drop_unused(self.graph)
-        return Counter(node.op_type for node in self.nodes if graphs.node_id(node) in self.halves or node.name in self.halves)
+        return self.halved
 
     # ------------------------------------------------------------ which nodes
     def choose(self) -> set[str]:
@@ -185,6 +186,7 @@ class _Halver:
     def rewrite(self, node: onnx.NodeProto) -> None:
         is_half = graphs.node_id(node) in self.halves
         inputs, outputs = self.convertible(node) if is_half else ([], [])
+        self.halved.update([node.op_type] if is_half else [])
         for index, name in enumerate(node.input):
             if not name or self.view.type_of(name) != FLOAT:
                 continue

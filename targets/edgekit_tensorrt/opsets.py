@@ -9,6 +9,7 @@ from onnx import helper, numpy_helper, version_converter
 
 from edgekit.errors import ModelError
 from edgekit.frontends.graph import all_nodes, node_id, opset_of, weights_as_inputs
+from edgekit.quantize import graphs
 
 from .limits import Limits
 
@@ -120,7 +121,9 @@ def _since(node: onnx.NodeProto, opset: int) -> int:
 
 def _is_the_same(node: onnx.NodeProto, most: int, constants: dict[str, Any]) -> bool:
     if node.op_type in _REDUCTIONS:
-        return most < 18 and (len(node.input) < 2 or (node.input[1] in constants and constants[node.input[1]].size > 0))
+        if most >= 18 or (len(node.input) < 2 and graphs.attribute(node, "noop_with_empty_axes", 0)):
+            return False
+        return len(node.input) < 2 or (node.input[1] in constants and constants[node.input[1]].size > 0)
     if node.op_type not in _SAME:
         return False
     known = onnx.defs.get_schema(node.op_type, most, "").attributes

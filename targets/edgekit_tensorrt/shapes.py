@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 #: Without data: the batches an engine takes beside 1, and how far other free axes go beyond what synthetic input has.
 MOST_BATCH, MOST_FREE = 8, 512
-_LOOKED_AT = 512  # feeds
+_LOOKED_AT = 512  # of the fit feeds; of those held out all, which the engine must take
 _PLAIN = re.compile(r"[A-Za-z0-9_./-]+")
 
 
@@ -31,7 +31,7 @@ def profile(inputs: Sequence[TensorSpec], data: BuildData | None) -> dict[str, J
     """
     if not any(isinstance(size, str) for spec in inputs for size in spec.shape):
         return None
-    seen = _seen(inputs, islice(chain(data.fit, data.held_out), _LOOKED_AT)) if data is not None else {}
+    seen = _seen(inputs, chain(islice(data.fit, _LOOKED_AT), data.held_out)) if data is not None else {}
     return {spec.name: _span(spec, seen.get(spec.name)) for spec in inputs}
 
 
@@ -64,14 +64,14 @@ def _span(spec: TensorSpec, seen: Counter[tuple[int, ...]] | None) -> dict[str, 
 def plain_names(model: onnx.ModelProto, specs: Sequence[TensorSpec]) -> dict[str, TensorSpec]:
     """{original name: as it is called in the artifact}: trtexec's command line ends a name at ``:`` and ``,``. Renames in
     ``model``."""
-    taken = {spec.name for spec in specs}
+    from edgekit.quantize.graphs import FreshNames
+
+    fresh = FreshNames(model.graph)
     found = {}
     for spec in specs:
         name = spec.name
         if not _PLAIN.fullmatch(name):
-            stem = re.sub(r"[^A-Za-z0-9_./-]", "_", name) or "tensor"
-            name = next(each for n in range(1, 10**6) if (each := stem if n == 1 else f"{stem}_{n}") not in taken)
-            taken.add(name)
+            name = fresh(re.sub(r"[^A-Za-z0-9_./-]", "_", name) or "tensor")
         found[spec.name] = replace(spec, name=name)
     renamed = {old: spec.name for old, spec in found.items() if old != spec.name}
     if renamed:

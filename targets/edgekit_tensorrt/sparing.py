@@ -51,9 +51,10 @@ def sparable(model: Model, candidate: Candidate, limits: Limits) -> Sparable | N
 
 
 def node_seconds(layers: JSON, graph: onnx.GraphProto) -> dict[NodeId, float]:
-    """Seconds an inference and operator, from rows ``{name, time_s, n}`` of TensorRT's profile.
+    """Seconds an inference and operator, from rows ``{name, time_s, n}`` of TensorRT's profile; all else is under ``""``.
 
     A layer's name lists the nodes that were fused into it; its time is shared out evenly among those that are the model's own.
+    Empty where no layer names one.
     """
     from edgekit.quantize import graphs
 
@@ -62,6 +63,6 @@ def node_seconds(layers: JSON, graph: onnx.GraphProto) -> dict[NodeId, float]:
     for row in layers or []:
         parts = [part for part in re.split(r"[+,|\s{}\[\]()]+", str(row.get("name", ""))) if part in known]
         each_s = float(row.get("time_s", 0.0)) / max(1, int(row.get("n", 1))) / max(1, len(parts))
-        for part in parts:
+        for part in parts or [""]:
             found[part] = found.get(part, 0.0) + each_s
-    return found
+    return found if set(found) - {""} else {}

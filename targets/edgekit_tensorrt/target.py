@@ -31,7 +31,7 @@ class TensorRTTarget:
     """The ``tensorrt`` plugin; see :class:`edgekit.targets.Target`."""
 
     name = "tensorrt"
-    version = "1"
+    version = "2"
     supports_keep_float = True
     compression_worth = COMPRESSION_WORTH
     settings = ("sparsity",)

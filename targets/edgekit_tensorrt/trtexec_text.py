@@ -72,10 +72,6 @@ def parse_version(text: str) -> tuple[int, int, int] | None:
     return number // 1000, number // 100 % 10, number % 100
 
 
-def version_text(version: tuple[int, ...]) -> str:
-    return ".".join(map(str, version))
-
-
 def message(line: str) -> tuple[str, str]:
     """A line's severity (``V I W E F``; empty where it has none) and its text without stamp and marks."""
     line = line.rstrip("\r\n")

@@ -109,12 +109,16 @@ def _blocks(graph: tflite.Graph, kept: Collection[int], block_size: int) -> list
 
 
 def described(io: Sequence[TensorMap], graph: tflite.Graph) -> tuple[TensorMap, ...]:
-    """``io`` as the file that was written has it: inputs and outputs may be stored in int8."""
+    """``io`` as the file that was written has it: inputs and outputs may be stored in int8. Where the model itself takes or gives
+    integers, callers do as well, and nothing is translated.
+    """
     found = []
     for tensor in io:
         made = (graph.inputs if tensor.role == "input" else graph.outputs)[tensor.artifact.name]
         stored = replace(tensor.artifact, dtype=made.dtype, shape=made.shape)
-        found.append(replace(tensor, artifact=stored, scale=made.scale, zero_point=made.zero_point))
+        is_translated = made.dtype != tensor.original.dtype
+        scale, zero_point = (made.scale, made.zero_point) if is_translated else (None, None)
+        found.append(replace(tensor, artifact=stored, scale=scale, zero_point=zero_point))
     return tuple(found)
 
 

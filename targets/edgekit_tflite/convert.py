@@ -31,7 +31,9 @@ ENTRY = "model.tflite"
 TENSORS = "tensors.json"
 #: Feeds that a conversion is compared on.
 PARITY_FEEDS = 4
-_failures: dict[str, ModelError] = {}  # of this process: every candidate asks for the same conversion
+#: What was said, of this process: every candidate asks for the same conversion. An error itself would hold on to all that its
+#: traceback sees: the value of every inner tensor.
+_failures: dict[str, tuple[str, str, str]] = {}
 _as_they_are: set[str] = set()  # fingerprints of given files that need no rewriting
 _WORKER = Path(__file__).with_name("convert_worker.py")
 
@@ -104,11 +106,12 @@ def convert(model: Model, data: BuildData | None = None) -> Converted:
     }
     name = sha256_json(key)
     if name in _failures:
-        raise _failures[name]
+        what, why, hint = _failures[name]
+        raise ModelError(what, why=why, hint=hint)
     try:
         artifact, folder, _ = get_or_build(key, lambda out: _convert(model, feeds, out))
     except ModelError as problem:
-        _failures[name] = problem
+        _failures[name] = (problem.what, problem.why, problem.hint)
         raise
     tensors = json.loads((folder / TENSORS).read_text())
     found = artifact.provenance
@@ -118,6 +121,7 @@ def convert(model: Model, data: BuildData | None = None) -> Converted:
 def float_file(model: Model) -> Path:
     """Of a model that is a ``.tflite``: a file that quantizers can work on, with the same values; itself where it is one."""
     from edgekit.cache import get_or_build
+    from edgekit.model import check_unchanged
 
     from .convert_given import plain
 
@@ -127,6 +131,7 @@ def float_file(model: Model) -> Path:
     def write(out: Path) -> Artifact:
         made = plain(model.path)
         (out / ENTRY).write_bytes(made if made is not None else model.path.read_bytes())
+        check_unchanged(model)
         return Artifact({ENTRY: sha256_file(out / ENTRY)}, ENTRY, (), provenance={"is_rewritten": made is not None})
 
     code = sha256_file(Path(__file__).with_name("convert_given.py"))

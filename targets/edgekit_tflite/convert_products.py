@@ -28,7 +28,7 @@ def products_as_gemm(proto: onnx.ModelProto, values: Mapping[str, Array]) -> dic
     """
     graph = proto.graph
     constants = {tensor.name: tensor for tensor in graph.initializer}
-    taken = {name for node in graph.node for name in node.output} | set(constants)
+    taken = {name for node in graph.node for name in node.output} | {value.name for value in graph.input} | set(constants)
     uses = Counter(name for node in graph.node for name in node.input)
     uses.update(output.name for output in graph.output)
     user = {name: node for node in graph.node for name in node.input}

@@ -79,7 +79,7 @@ def pin(proto: onnx.ModelProto, feeds: Iterable[Feed]) -> tuple[onnx.ModelProto,
     """``proto`` at the shape of ``feeds``, and the value of each of its tensors for each feed: what a conversion is compared with.
 
     Raises:
-        ModelError: it does not run, or a size inside depends on what an input holds.
+        ModelError: it does not run, a size inside depends on what an input holds, or something inside is no tensor.
     """
     import onnx
 
@@ -87,15 +87,20 @@ def pin(proto: onnx.ModelProto, feeds: Iterable[Feed]) -> tuple[onnx.ModelProto,
 
     exposed = onnx.ModelProto()
     exposed.CopyFrom(proto)
-    names = [name for node in proto.graph.node for name in node.output if name]
+    makers = {name: node.op_type for node in proto.graph.node for name in node.output if name}
     there = {output.name for output in exposed.graph.output}
-    exposed.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in there)
+    exposed.graph.output.extend(onnx.ValueInfoProto(name=name) for name in makers if name not in there)
     session = quiet_session(exposed)
     seen = [run(session, feed) for feed in feeds]
-    for name in names:
+    for name, operator in makers.items():
+        if not all(isinstance(values[name], np.ndarray) for values in seen):
+            raise ModelError(
+                "a .tflite file holds tensors only",
+                why=f"{name!r}, which {operator} makes, is a sequence or an optional value",
+                hint="export the model without it, or use another target, such as onnx",
+            )
         shapes = {values[name].shape for values in seen}
         if len(shapes) > 1:
-            operator = next(node.op_type for node in proto.graph.node if name in node.output)
             raise ModelError(
                 "a .tflite file needs fixed shapes",
                 why=f"the size of {name!r}, which {operator} makes, depends on what the inputs hold: {sorted(shapes)[:2]}",

@@ -114,7 +114,9 @@ class Session:
         return ", ".join("%s %s" % (name, tuple(int(n) for n in details["shape"])) for name, details in self._inputs.items())
 
     def layers(self) -> list[dict[str, Any]] | None:
-        """Seconds an operator, slowest first: [{name, op, time_s, n}]; None without ``layers`` or where the tool is not there."""
+        """Seconds an operator in one inference, slowest first: [{name, op, time_s, n, runs: 1}], from inferences of the tool's own;
+        None without ``layers`` or where the tool is not there.
+        """
         tool = shutil.which(PROFILER) if self._layers else None
         if tool is None:
             return None
@@ -180,7 +182,7 @@ def _profile_row(columns: list[str], line: str) -> dict[str, Any] | None:
     name, _, index = found.get("Name", "").rpartition(":")
     name = name if index.isdigit() else found.get("Name", "")
     # A name in brackets is the operator's output tensor, or several.
-    return {"name": name.strip("[]"), "op": found.get("node type", ""), "time_s": average_ms * 1e-3 * n, "n": n}
+    return {"name": name.strip("[]"), "op": found.get("node type", ""), "time_s": average_ms * 1e-3 * n, "n": n, "runs": 1}
 
 
 def _only_model(files: dict[str, str]) -> str:

@@ -23,12 +23,15 @@ DTYPES = {
 
 @dataclass(frozen=True)
 class Tensor:
-    """``dtype``: numpy's name, or the file's where numpy has none; ``scale`` and ``zero_point``: where one holds for the whole."""
+    """``dtype``: numpy's name, or the file's where numpy has none; ``buffer``: where the file stores it, several may share one;
+    ``scale`` and ``zero_point``: where one holds for the whole.
+    """
 
     name: str
     dtype: str
     shape: tuple[int, ...]
     is_constant: bool
+    buffer: int = 0
     scale: float | None = None
     zero_point: int | None = None
 
@@ -41,7 +44,6 @@ class Operator:
     inputs: tuple[str, ...]
     constants: tuple[str, ...]
     outputs: tuple[str, ...]
-    fused: str = ""
 
     @property
     def scope(self) -> str:
@@ -57,13 +59,7 @@ class Graph:
     tensors: dict[str, Tensor] = field(hash=False)
     inputs: dict[str, Tensor] = field(hash=False)
     outputs: dict[str, Tensor] = field(hash=False)
-    signature: str | None = None
     n_graphs: int = 1
-
-    @property
-    def is_quantized(self) -> bool:
-        """Whether integers stand for real numbers in it already."""
-        return any(tensor.scale is not None for tensor in self.tensors.values())
 
 
 def read(path: Path) -> Graph:
@@ -89,7 +85,7 @@ def _read(path: Path, modified_ns: int, size_bytes: int) -> Graph:  # noqa: ARG0
 
 
 def _graph(model: Any, schema: Any) -> Graph:
-    kinds, types, fused = (_names(each) for each in (schema.BuiltinOperator, schema.TensorType, schema.ActivationFunctionType))
+    kinds, types = _names(schema.BuiltinOperator), _names(schema.TensorType)
     main = model.subgraphs[0]
     tensors = [_tensor(tensor, model.buffers, types) for tensor in main.tensors]
     operators = []
@@ -97,26 +93,22 @@ def _graph(model: Any, schema: Any) -> Graph:
         code = model.operatorCodes[each.opcodeIndex]
         kind = kinds.get(max(code.builtinCode, code.deprecatedBuiltinCode), "?")
         inputs = [tensors[index] for index in each.inputs if index >= 0]
-        activation = getattr(each.builtinOptions, "fusedActivationFunction", 0) or 0
         operators.append(
             Operator(
                 kind,
                 tuple(tensor.name for tensor in inputs if not tensor.is_constant),
                 tuple(tensor.name for tensor in inputs if tensor.is_constant),
                 tuple(tensors[index].name for index in each.outputs if index >= 0),
-                "" if fused.get(activation) in ("NONE", None) else fused[activation],
             )
         )
     signatures = model.signatureDefs or []
-    key = None
     if len(signatures) == 1:
-        key = _text(signatures[0].signatureKey)
         sides = (signatures[0].inputs, signatures[0].outputs)
         ends = [{_text(entry.name): tensors[entry.tensorIndex] for entry in side} for side in sides]
     else:
         ends = [{tensors[index].name: tensors[index] for index in side} for side in (main.inputs, main.outputs)]
     by_name = {tensor.name: tensor for tensor in tensors}
-    return Graph(tuple(operators), by_name, ends[0], ends[1], key, len(model.subgraphs))
+    return Graph(tuple(operators), by_name, ends[0], ends[1], len(model.subgraphs))
 
 
 def _tensor(tensor: Any, buffers: Any, types: dict[int, str]) -> Tensor:
@@ -130,6 +122,7 @@ def _tensor(tensor: Any, buffers: Any, types: dict[int, str]) -> Tensor:
         DTYPES.get(kind, kind),
         tuple(int(size) for size in (tensor.shape if tensor.shape is not None else ())),
         stored is not None and len(stored) > 0,
+        int(tensor.buffer),
         float(scales[0]) if len(scales) == 1 else None,
         int(zeros[0]) if len(scales) == 1 and zeros else (0 if len(scales) == 1 else None),
     )

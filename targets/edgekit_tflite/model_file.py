@@ -31,7 +31,7 @@ def read_file(path: Path) -> FileFacts:
         raise ModelError(f"{path.name} computes nothing", why="it has no operators, inputs or outputs")
     if graph.n_graphs > 1:
         _refuse_branches(graph, path)
-    weights = [tensor for tensor in graph.tensors.values() if tensor.is_constant]
+    weights = {tensor.buffer: tensor for tensor in graph.tensors.values() if tensor.is_constant}.values()
     weight_bytes: Counter[str] = Counter()
     for tensor in weights:
         weight_bytes[tensor.dtype.lower()] += math.ceil(math.prod(tensor.shape) * _BITS.get(tensor.dtype, 32) / 8)

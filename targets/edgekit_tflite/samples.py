@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 def batch_axes(inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> dict[str, int]:
     """{tensor: the axis of its samples}; empty where the model has no free batch, or not every output has one.
 
-    The batch is the free size that inputs have in front, or the only one that they have at all.
+    The batch is the free size that inputs have in front, or the only one that they have at all, unless each input that has it has
+    a 1 in front: there the batch is fixed, and what is free is a length.
     """
     symbol = _batch_symbol(inputs)
     if symbol is None:
@@ -42,6 +43,8 @@ def _batch_symbol(inputs: Sequence[TensorSpec]) -> str | None:
     if len(found) != 1:
         return None
     symbol = next(iter(found))
+    if all(spec.shape[0] == 1 for spec in inputs if symbol in spec.shape):
+        return None
     is_one_axis = all(spec.shape.count(symbol) <= 1 for spec in inputs)
     return str(symbol) if is_one_axis else None
 

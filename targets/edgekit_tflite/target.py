@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from edgekit.errors import ModelError
 from edgekit.quantize.content import Content
 from edgekit.schemes import AsIs, Float16, Float32, Int8Dynamic, Int8Static, Scalar, Scheme, WeightOnly
+from edgekit.state import write_file
 from edgekit.targets import DeviceRuntime
 from edgekit.types import JSON, Artifact, BuildData, Candidate, NodeId, Reject, Runner, Site, TensorMap, sha256_file
 
@@ -35,7 +36,7 @@ class TFLiteTarget:
     """The ``tflite`` plugin; see :class:`edgekit.targets.Target`."""
 
     name = "tflite"
-    version = "1"
+    version = "2"
     supports_keep_float = True
     formats = ("tflite",)
     compression_worth = COMPRESSION_WORTH
@@ -112,27 +113,34 @@ class TFLiteTarget:
         return _reject_format(what, scheme) or _reject_content(what, scheme, content_of(model))
 
     def build_key(self, site: Site) -> JSON:  # noqa: ARG002 - a .tflite is the same for every processor
-        """Nothing of the device; the versions of the tools that a file depends on, the converter's included."""
+        """Nothing of the device; the versions of the tools that a file depends on, the converter's included where there is one."""
         from edgekit.toolchain import get_toolchain
         from edgekit.toolchain_locks import lock_sha256
 
         from .convert import TOOLCHAIN
 
-        return {**vendor.versions(), "toolchain": lock_sha256(get_toolchain(TOOLCHAIN))}
+        toolchain = get_toolchain(TOOLCHAIN)
+        return {**vendor.versions(), "toolchain": lock_sha256(toolchain) if toolchain.lock else None}
 
     def build(self, model: Model, candidate: Candidate, data: BuildData | None, site: Site, out: Path) -> Artifact:
         vendor.litert("interpreter")
         refused = self.reject(model, candidate, site)
         if refused is not None:
             raise ModelError(refused.what, why=refused.why, hint=refused.instead)
-        from . import build, convert, graph, nodes, samples
+        from edgekit.model import check_unchanged
+
+        from . import build, convert, graph, nodes, options, samples
         from .quantize import quantized_operators
 
         single = samples.single_samples(data, model)
         converted = convert.convert(model, single)
         _require_known(model, converted, candidate)
         kept = nodes.kept_operators(graph.read(converted.path), converted.operators, candidate.keep_float)
-        build.write(converted.path, out / ENTRY, candidate, single, converted.io, kept)
+        if model.format == "tflite" and isinstance(candidate.scheme, FULL_PRECISION):
+            options.read_options(candidate)  # there are none
+            write_file(out / ENTRY, model.path.read_bytes())  # to the byte: what is appended to it, labels perhaps, stays as well
+        else:
+            build.write(converted.path, out / ENTRY, candidate, single, converted.io, kept)
         made = graph.read(out / ENTRY)
         quantized = quantized_operators(made)
         if not quantized and not candidate.keep_float and not isinstance(candidate.scheme, FULL_PRECISION):
@@ -141,6 +149,8 @@ class TFLiteTarget:
             )
         io = build.described(_original(model, converted.io), made)
         build.check(out / ENTRY, io, single)
+        if model.format == "tflite":
+            check_unchanged(model)
         return Artifact(
             files={ENTRY: sha256_file(out / ENTRY)},
             entry=ENTRY,

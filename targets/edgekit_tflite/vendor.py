@@ -17,7 +17,7 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
-from edgekit.errors import MissingExtraError, ModelError
+from edgekit.errors import MissingExtraError, ModelError, not_importable
 
 EXTRA = "tflite"
 RUNTIME = "ai-edge-litert"
@@ -29,7 +29,7 @@ def litert(module: str) -> Any:
     """The module ``ai_edge_litert.<module>``.
 
     Raises:
-        MissingExtraError: the package is not installed.
+        DependencyError: the package is not installed, or does not load.
     """
     return _load(f"ai_edge_litert.{module}", RUNTIME)
 
@@ -38,11 +38,11 @@ def quantizer(module: str) -> Any:
     """The quantizer's module of that name.
 
     Raises:
-        MissingExtraError: the package is not installed.
+        DependencyError: the package is not installed, or does not load.
     """
-    for package in QUANTIZERS.values():
-        if importlib.util.find_spec(package) is not None:
-            return _load(f"{package}.{module}", package)
+    for package, top in QUANTIZERS.items():
+        if importlib.util.find_spec(top) is not None:
+            return _load(f"{top}.{module}", package)
     raise MissingExtraError(next(iter(QUANTIZERS)), EXTRA, "the tflite target's integer formats")
 
 
@@ -62,7 +62,7 @@ def _load(module: str, package: str) -> Any:
         with quiet():
             return importlib.import_module(module)
     except ImportError as problem:
-        raise MissingExtraError(package, EXTRA, "the tflite target") from problem
+        raise not_importable(package, EXTRA, "the tflite target", problem) from problem
 
 
 def interpreter(path: Any, *, keep_all: bool = False) -> Any:

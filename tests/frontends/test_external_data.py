@@ -74,6 +74,10 @@ def test_absolute_location_inside_the_folder(path: Path) -> None:
     _refused(_changed(path, location=str(path.with_name("weights.bin"))), "outside the model's folder")
 
 
+def test_location_that_no_file_system_takes(path: Path) -> None:
+    _refused(_changed(path, location="x" * 300), "is refused", "too long")
+
+
 def test_missing_data_file(path: Path) -> None:
     path.with_name("weights.bin").unlink()
     _refused(path, "'weights.bin' is missing", "one folder")

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
+import shutil
 import struct
 import zipfile
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 
 import pytest
-from support.torch_archives import PROGRAM, SAMPLES, WEIGHTS, Touches, minimal, read, saved, write
+from support.torch_archives import PROGRAM, SAMPLES, WEIGHTS, Touches, minimal, read, saved, two_faced, write
 
 from edgekit.errors import ModelError
 from edgekit.frontends.torch_archive import write_checked
@@ -26,6 +29,11 @@ def _refused(path: Path, *words: str, trusted: bool = False) -> ModelError:
     with pytest.raises(ModelError):  # the same by the front door, torch installed or not
         load_model(path, trust_model=trusted)
     return caught.value
+
+
+def inner(data: bytes) -> dict[str, bytes]:
+    with zipfile.ZipFile(BytesIO(data)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
 
 
 def test_the_copy_lacks_samples_remarks_and_extras(tmp_path: Path) -> None:
@@ -65,13 +73,26 @@ def test_the_layout_before_archives_of_their_own_is_examined_too(tmp_path: Path)
         "serialized_example_inputs.pt": saved(((), {})),
     }
     write_checked(write(tmp_path / "net.pt2", entries), tmp_path / "checked", trusted=False)
-    assert read(tmp_path / "checked") == {**entries, "serialized_example_inputs.pt": b""}
+    kept = read(tmp_path / "checked")
+    assert kept.keys() == entries.keys()
+    assert kept["serialized_example_inputs.pt"] == b""
+    assert inner(kept["serialized_state_dict.pt"]) == inner(entries["serialized_state_dict.pt"])
     for name in entries:
         if name.endswith(".pt"):
             _refused(
                 write(tmp_path / "bomb.pt2", {**entries, name: saved(Touches(tmp_path / "ran"))}), "not part of a tensor", name
             )
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("place", ["net/data/weights/model.pt", "net/data/constants/model.pt"])
+def test_an_inner_archive_that_two_readers_see_differently_is_written_anew(tmp_path: Path, place: str) -> None:
+    odd = two_faced(saved({}), saved([Touches(tmp_path / "ran")]))
+    assert b"touch" in odd
+    write_checked(write(tmp_path / "net.pt2", {**minimal(), place: odd}), tmp_path / "checked", trusted=False)
+    kept = read(tmp_path / "checked")[place]
+    assert inner(kept) == inner(saved({}))
+    assert b"touch" not in kept, "what was not examined is not there"
 
 
 def test_objects_of_custom_classes_need_trust(tmp_path: Path) -> None:
@@ -140,6 +161,20 @@ def test_absurd_sizes(tmp_path: Path) -> None:
 )
 def test_other_archives(tmp_path: Path, make: Callable[[], dict[str, bytes]], word: str) -> None:
     _refused(write(tmp_path / "net.pt2", make()), word)
+
+
+def test_a_full_disk_is_not_taken_for_a_file_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfileobj", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_checked(write(tmp_path / "net.pt2", minimal()), tmp_path / "checked", trusted=False)
+
+
+def test_a_program_that_is_nested_too_deeply_is_refused(tmp_path: Path) -> None:
+    deep = b'{"a":' * 600 + b"1" + b"}" * 600
+    _refused(write(tmp_path / "net.pt2", {**minimal(), PROGRAM: deep}), "nested too deeply", "models/model.json")
 
 
 def test_what_is_no_archive(tmp_path: Path) -> None:

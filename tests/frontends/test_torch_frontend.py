@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from support.commands import document, edgekit
 from support.requirements import missing
@@ -18,6 +19,7 @@ from support.torch_archives import Touches, changed, edited, minimal, named, rea
 from edgekit import cache
 from edgekit.errors import MissingExtraError, ModelError, OutputError
 from edgekit.frontends import torch_frontend, torch_worker
+from edgekit.frontends.graph import all_graphs, all_nodes
 from edgekit.frontends.onnx_frontend import read_clean
 from edgekit.frontends.torch_frontend import Limits, export_archive
 from edgekit.model import load_model
@@ -105,6 +107,33 @@ def test_a_saved_program_deploys_to_both_targets_and_is_exported_once(own_home: 
     remarks = [entry for node in read_clean(model).graph.node for entry in (*node.metadata_props, node.doc_string)]
     assert not any(remarks)  # no folder of the machine that it was exported on
     assert str(Path(__file__).parent) not in model.onnx_path.read_bytes().decode("latin-1")
+
+
+def test_remarks_in_branches_and_functions_go_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The exporter writes the stack trace of every node, wherever it lies."""
+    values = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1]) for name in ("x", "y")]
+    bodies = [
+        onnx.helper.make_graph([onnx.helper.make_node(operator, ["x"], ["z"])], "body", [], [values[1]])
+        for operator in ("Relu", "Neg")
+    ]
+    for body in bodies:
+        body.output[0].name = "z"
+    branch = onnx.helper.make_node("If", ["c"], ["y"], then_branch=bodies[0], else_branch=bodies[1])
+    condition = onnx.helper.make_tensor_value_info("c", onnx.TensorProto.BOOL, [])
+    proto = onnx.helper.make_model(onnx.helper.make_graph([branch], "main", [condition, values[0]], values[1:]))
+    opset = onnx.helper.make_opsetid("", 17)
+    proto.functions.append(
+        onnx.helper.make_function("own", "F", ["a"], ["b"], [onnx.helper.make_node("Abs", ["a"], ["b"])], [opset])
+    )
+    there = [each for graph in all_graphs(proto) for each in (graph, *graph.input, *graph.output)]
+    for remarked in (proto, *proto.functions, *all_nodes(proto), *there):
+        remarked.doc_string = "/home/me/net.py"
+        remarked.metadata_props.add(key="stack_trace", value="/home/me/net.py")
+    onnx.save(proto, tmp_path / "model.onnx")
+    monkeypatch.setattr(torch_frontend.metadata, "version", lambda _: "2.9")
+    (tmp_path / "kept").mkdir()
+    torch_frontend.keep(tmp_path / "model.onnx", tmp_path / "kept", 0.0)
+    assert b"/home/me" not in (tmp_path / "kept" / "model.onnx").read_bytes()
 
 
 # ---------------------------------------------------------------- what is refused

@@ -162,6 +162,12 @@ def test_weights_are_raw_bytes() -> None:
     assert code_in_payloads([], "weight_")
 
 
-def test_json_that_is_nested_without_end_is_an_error_that_is_caught() -> None:
+@pytest.mark.parametrize("data", [b"[" * 1_000_000, b'{"a":' * 600 + b"1" + b"}" * 600], ids=["without end", "to its end"])
+def test_json_that_is_nested_too_deeply_is_an_error_that_is_caught(data: bytes) -> None:
     with pytest.raises(ValueError, match="nested"):
-        read_json(b"[" * 1_000_000)
+        read_json(data)
+
+
+def test_json_as_deep_as_it_may_be_is_examined() -> None:
+    document = read_json(b'{"a":' * 99 + b"[" * 100 + b"1" + b"]" * 100 + b"}" * 99)
+    assert code_in_program(without_remarks(document)) == ""

@@ -109,6 +109,16 @@ def test_an_operator_whose_arithmetic_is_not_counted_makes_the_sum_unknown(tmp_p
     assert "Einsum" in content.macs_reason
 
 
+def test_weights_without_elements_are_none(tmp_path: Path) -> None:
+    path = tmp_path / "empty.onnx"
+    nodes = [helper.make_node("MatMul", ["e", "none"], ["y"]), helper.make_node("Slice", ["x", "zero", "zero", "one"], ["e"])]
+    stored = {
+        "none": np.zeros((0, 4), np.float32), "zero": np.zeros(1, np.int64), "one": np.ones(1, np.int64),
+    }  # fmt: skip
+    onnx.save(graph_of(nodes[::-1], stored, opset=17), path)
+    assert inspect_model(load_model(path)).findings == ()
+
+
 def test_a_graph_without_weights(tmp_path: Path) -> None:
     path = tmp_path / "relu.onnx"
     onnx.save(graph_of([helper.make_node("Relu", ["x"], ["y"])], {}, opset=17), path)

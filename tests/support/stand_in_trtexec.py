@@ -178,6 +178,7 @@ class Trtexec:
         for each in session.get_inputs():
             dtype = np.dtype({"float": "float32", "float16": "float16", "double": "float64"}.get(each.type[7:-1], each.type[7:-1]))
             stored = np.dtype("int32") if dtype == np.int64 and self.version < (10,) else dtype
+            stored = np.dtype("float32") if dtype == np.float64 else stored  # as the parser declares it
             shape = [int(size) for size in shapes[each.name].split("x")] if each.name in shapes else each.shape
             raw = np.fromfile(files[each.name], stored)
             if raw.size != np.prod(shape, dtype=int):

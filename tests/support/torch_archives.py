@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import struct
 import zipfile
 from collections.abc import Mapping
 from io import BytesIO
@@ -34,6 +35,33 @@ def saved(value: Any) -> bytes:
         archive.writestr("archive/version", b"3\n")
         archive.writestr("archive/byteorder", b"little")
     return stream.getvalue()
+
+
+def two_faced(shown: bytes, hidden: bytes) -> bytes:
+    """An archive in which Python sees what ``shown`` holds, and PyTorch ``hidden``; both must name the same files.
+
+    Python looks for the directory right before the end record, PyTorch where that says it is.
+    """
+    (front, listed, end), (hidden_front, hidden_listed, _) = _parts(shown), _parts(hidden)
+    assert len(listed) == len(hidden_listed)
+    start = len(hidden_front) + len(hidden_listed)
+    shift = start + len(front) - len(hidden_front)  # what Python adds to every offset
+    directory, place = bytearray(listed), 0
+    while place < len(directory):
+        lengths = struct.unpack_from("<HHH", directory, place + 28)
+        (offset,) = struct.unpack_from("<I", directory, place + 42)
+        struct.pack_into("<I", directory, place + 42, (offset + start - shift) & 0xFFFFFFFF)
+        place += 46 + sum(lengths)
+    last = bytearray(end)
+    struct.pack_into("<I", last, 16, len(hidden_front))
+    return hidden_front + hidden_listed + front + bytes(directory) + bytes(last)
+
+
+def _parts(archive: bytes) -> tuple[bytes, bytes, bytes]:
+    """What lies in front of a zip's directory, the directory, and its end record."""
+    end = archive.rindex(b"PK\5\6")
+    size, offset = struct.unpack_from("<II", archive, end + 12)
+    return archive[:offset], archive[offset : offset + size], archive[end:]
 
 
 def minimal() -> dict[str, bytes]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from edgekit_tensorrt.guest_code import CODE
 from support.guest_fixtures import no_process_left, own_lease  # noqa: F401 - fixtures
@@ -19,6 +20,7 @@ from support.tensorrt_bench import PLAN, Bench, dynamic, expected, feed_of
 from edgekit.devices import AgentSession
 from edgekit.devices.plan import EnergyPlan, Timeouts
 from edgekit.errors import DeviceRunError, IntegrityError
+from edgekit.operator_times import read_layers
 from edgekit.testing import guest
 from edgekit.types import Measurement, RunFailure, Runner, sha256_file
 
@@ -66,6 +68,9 @@ def test_a_whole_session_on_every_release(version: str, tmp_path: Path) -> None:
         assert layers[0]["name"] == '{ForeignNode["/conv/Conv"...(Unnamed Layer* 3) [Shuffle]]}'
         assert layers[0]["n"] == 50
         assert layers[0]["time_s"] == pytest.approx(0.75 * 2e-3 * 50, rel=1e-3)
+        times = read_layers(layers, 30)
+        assert times is not None
+        assert (times[0].time_s, times[0].n) == (pytest.approx(0.75 * 2e-3, rel=1e-3), 1), "trtexec made 50 runs of its own"
 
 
 def test_what_was_built_is_kept_and_bound_to_everything_it_depends_on(tmp_path: Path) -> None:
@@ -224,6 +229,21 @@ def test_free_shapes_and_integers_of_64_bits(version: str, tmp_path: Path) -> No
         if version.startswith("8"):
             with pytest.raises(DeviceRunError, match="32 bits"):
                 session.infer("one", {"x": x, "n": np.array([1 << 40], np.int64)})
+
+
+def test_floats_of_64_bits_are_handed_over_in_32(tmp_path: Path) -> None:
+    """The parser declares such an input as float32, and trtexec reads the file's bytes as that."""
+    ends = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.DOUBLE, [4]) for name in ("x", "y")]
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Neg", ["x"], ["y"])], "main", ends[:1], ends[1:])
+    path = tmp_path / "model.onnx"
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8), path)
+    bench = Bench(tmp_path, stand_in_of("10.3.0", tmp_path / "jetson"), path)
+    with bench.session() as session:
+        assert bench.prepare(session)[0] is None
+        bench.open(session)
+        got = session.infer("one", {"x": np.array([1.5, -2.0, 0.0, 3.25])})["y"]
+    assert got.dtype == np.float64
+    np.testing.assert_array_equal(got, [-1.5, 2.0, 0.0, -3.25])
 
 
 def test_energy_is_read_while_trtexec_works(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from support.stand_in_jetson import stand_in_of
 from support.tensorrt_bench import PLAN, Bench, dynamic, expected, feed_of
 
 from edgekit.devices.session import WorkerFailedError
+from edgekit.operator_times import read_layers
 from edgekit.types import Measurement, RunFailure
 
 
@@ -37,6 +38,9 @@ def test_a_whole_session(version: str, trtexec: bool, tmp_path: Path) -> None:
         assert measured.loop == "agent/1", "this process times it, host memory to host memory"
         layers = session.layers("one", feed)
         assert [(row["name"], row["n"]) for row in layers] == [("/conv/Conv + /relu/Relu", 20), ("/fc/Gemm", 20)]
+        times = read_layers(layers, 30)
+        assert times is not None
+        assert times[0].time_s == pytest.approx(layers[0]["time_s"] / 20), "the profiler had 20 runs of its own"
     [folder] = bench.builds
     if not trtexec:
         head = (folder / "engine.plan").read_bytes().partition(b"\n")[0].decode()

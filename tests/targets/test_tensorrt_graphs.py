@@ -226,6 +226,12 @@ def test_float16_keeps_what_is_asked_for() -> None:
     assert done["Gemm"] == 0
 
 
+def test_casts_at_the_outputs_are_not_counted() -> None:
+    model = graph([node("MatMul", "x w", "y")], {"x": [2, 4]}, ["y"], w=np.ones((4, 4)))
+    model.graph.node[0].name = "y"
+    assert to_half(model) == Counter({"MatMul": 1})
+
+
 def test_a_weight_beyond_float16_stays_in_float32() -> None:
     model = graph([node("MatMul", "x w", "y")], {"x": [2, 4]}, ["y"], w=np.full((4, 4), 1e5))
     assert to_half(model) == Counter()
@@ -342,6 +348,13 @@ def test_a_model_that_cannot_be_lowered_names_the_operator() -> None:
     assert model == before
 
 
+def test_a_reduction_over_nothing_is_not_lowered_to_one_over_everything() -> None:
+    g = Sketch(opset=18)
+    model = g.model(g.op("ReduceMean", g.input(2, 3), noop_with_empty_axes=1))
+    with pytest.raises(ModelError, match="ReduceMean"):
+        lower(model, 13)
+
+
 def test_a_model_is_raised_for_scales_of_float16() -> None:
     model = CASES["conv"].build()
     made = raised(model, 19)
@@ -357,10 +370,20 @@ def test_names_that_a_command_line_would_split_are_plain_in_the_artifact() -> No
     assert (model.graph.node[0].input[0], model.graph.node[0].output[0]) == ("a_0", "b_c")
 
 
+def test_plain_names_are_those_of_no_other_tensor() -> None:
+    model = graph([node("Relu", "a:0", "a_0"), node("Neg", "a_0", "b"), node("Abs", "b", "a,0")], {"a:0": [1, 4]}, ["a,0"])
+    (given,) = plain_names(model, [TensorSpec("a:0", "float32", (1, 4))]).values()
+    (got,) = plain_names(model, [TensorSpec("a,0", "float32", (1, 4))]).values()
+    assert len({given.name, got.name, "a_0", "b"}) == 4
+    onnx.checker.check_model(model)
+
+
 def test_free_axes_span_what_was_seen() -> None:
     spec = TensorSpec("x", "float32", ("batch", "length", 8))
     feeds = ListFeeds([{"x": np.zeros((1, n, 8), np.float32)} for n in (5, 7, 7)])
     assert profile([spec], BuildData(feeds, feeds, "")) == {"x": {"min": [1, 5, 8], "opt": [1, 7, 8], "max": [1, 7, 8]}}
+    many, long = ListFeeds([{"x": normal(1, 5, 8)}] * 600), ListFeeds([{"x": normal(1, 9, 8)}])
+    assert profile([spec], BuildData(many, long, "")) == {"x": {"min": [1, 5, 8], "opt": [1, 5, 8], "max": [1, 9, 8]}}
     assert profile([spec], None) == {"x": {"min": [1, 1, 8], "opt": [1, 64, 8], "max": [8, 512, 8]}}
     assert profile([dataclasses.replace(spec, shape=(1, 4, 8))], None) is None
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from edgekit_tensorrt.sparing import node_seconds
 from edgekit_tensorrt.target import TARGET
 from onnx import TensorProto
 from support.quantized_graphs import sqnr_db
@@ -32,6 +33,22 @@ EQUALIZED: dict[str, Scalar] = {"passes": "batch-norm,equalize"}
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workbench:
     monkeypatch.setenv("EDGEKIT_HOME", str(tmp_path / "home"))
     return Workbench(TARGET, Site(get_profile("jetson-orin-nano")), tmp_path, simulated=True)
+
+
+def test_times_of_layers_are_shared_out_and_what_belongs_to_no_operator_counts_as_well() -> None:
+    graph = CASE.build().graph
+    rows = [
+        {"name": "c1 + r1", "op": "", "time_s": 0.4, "n": 20},
+        {"name": "c3", "op": "", "time_s": 0.1, "n": 20},
+        {"name": "Reformatting CopyNode for Input Tensor 0 to c1_", "op": "", "time_s": 0.06, "n": 20},
+    ]
+    assert node_seconds(rows, graph) == {
+        "c1": pytest.approx(0.01),
+        "r1": pytest.approx(0.01),
+        "c3": pytest.approx(0.005),
+        "": 0.003,
+    }
+    assert node_seconds(rows[2:], graph) == {}, "nothing is known of any operator"
 
 
 def test_int8_and_int8_with_float16_spare_the_same_operators(bench: Workbench) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import copy
+import gc
 import shutil
+import weakref
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +17,8 @@ import onnx
 import pytest
 from edgekit_tflite import convert, graph, vendor
 from edgekit_tflite.convert_shapes import fixed_feeds, pin
+from edgekit_tflite.model_file import read_file
+from edgekit_tflite.target import TARGET
 from onnx import TensorProto, helper
 from support.requirements import missing
 
@@ -21,7 +26,8 @@ from edgekit.demo import demo_models
 from edgekit.errors import MissingExtraError, ModelError
 from edgekit.frontends.onnx_frontend import read_raised
 from edgekit.model import Model, load_model
-from edgekit.types import BuildData, TensorSpec
+from edgekit.schemes import Float32
+from edgekit.types import BuildData, Candidate, Profile, Site, TensorSpec
 
 try:
     vendor.litert("interpreter")
@@ -106,6 +112,24 @@ def test_products_become_fully_connected_and_names_survive(products: Model) -> N
     assert made.operators["a:1"] != made.operators["c"]
     assert [m.original.name for m in made.io] == ["x:0", "y:0"]
     assert made.difference < 1e-5
+
+
+def test_a_conversion_that_failed_holds_on_to_nothing(products: Model, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("EDGEKIT_HOME", str(tmp_path))
+    there: list[weakref.ref[np.ndarray]] = []
+
+    def fail(*_: Any) -> None:
+        values = np.zeros(1000)
+        there.append(weakref.ref(values))
+        raise ModelError("it cannot be converted", why="a reason", hint="a hint")
+
+    monkeypatch.setattr(convert, "_convert", fail)
+    for _ in range(2):
+        with pytest.raises(ModelError, match=r"it cannot be converted: a reason \(a hint\)"):
+            convert.convert(products)
+    gc.collect()
+    (values,) = there  # the second time it was not tried
+    assert values() is None
 
 
 def test_a_wrong_conversion_names_the_first_tensor_that_differs(products: Model, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,6 +227,16 @@ def test_sizes_that_depend_on_values_are_refused(tmp_path: Path) -> None:
         pin(read_raised(model), feeds)
 
 
+def test_what_is_no_tensor_is_refused(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("SplitToSequence", ["x"], ["parts"], axis=1, keepdims=1),
+        helper.make_node("ConcatFromSequence", ["parts"], ["y"], axis=1),
+    ]
+    model = load(tmp_path / "m.onnx", nodes, [tensor("x", [1, 4])], [tensor("y", [1, 4])], {})
+    with pytest.raises(ModelError, match="'parts', which SplitToSequence makes, is a sequence"):
+        pin(read_raised(model), [{"x": np.zeros((1, 4), np.float32)}])
+
+
 # ---------------------------------------------------------------- a .tflite that is given
 @pytest.fixture(scope="module")
 def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -234,6 +268,18 @@ def test_what_is_in_a_tflite_file(given: Path) -> None:
     assert found.parameters > 50_000
     assert found.weight_bytes["float32"] == 4 * found.parameters
     assert (found.macs, found.macs_reason) == (None, "not counted in .tflite files")
+
+
+def test_weights_that_share_their_bytes_are_counted_once(given: Path, tmp_path: Path) -> None:
+    flatbuffers = vendor.litert("tools.flatbuffer_utils")
+    model = flatbuffers.read_model(str(given))
+    (main,) = model.subgraphs
+    twin = copy.deepcopy(max(main.tensors, key=lambda tensor: len(_bytes(model, tensor))))
+    twin.name = b"twin"
+    main.tensors.append(twin)
+    (tmp_path / "shared.tflite").write_bytes(flatbuffers.convert_object_to_bytearray(model))
+    found, alone = read_file(tmp_path / "shared.tflite"), read_file(given)
+    assert (found.weight_bytes, found.parameters) == (alone.weight_bytes, alone.parameters)
 
 
 def as_old_exporters_wrote(path: Path) -> bytes:
@@ -285,6 +331,15 @@ def test_a_file_of_an_old_exporter_is_rewritten_for_quantizers_and_computes_the_
         interpreter.invoke()
         answers.append(interpreter.get_tensor(interpreter.get_output_details()[0]["index"]))
     assert np.array_equal(*answers)
+
+
+def test_a_float_file_stays_as_it_is_also_where_quantizers_need_another(given: Path, tmp_path: Path) -> None:
+    path = tmp_path / "half.tflite"
+    path.write_bytes(as_old_exporters_wrote(given))
+    (out := tmp_path / "built").mkdir()
+    site = Site(Profile("test", "generic", "x86_64", ("tflite",)))
+    artifact = TARGET.build(load_model(path), Candidate("tflite", Float32()), None, site, out)
+    assert (out / artifact.entry).read_bytes() == path.read_bytes()
 
 
 def test_integer_weights_make_a_file_quantized(given: Path, tmp_path: Path) -> None:

@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from edgekit_tflite import device, vendor
+from edgekit_tflite import device, sparing, vendor
 from edgekit_tflite.target import TARGET
 from support.requirements import missing
 from support.tflite import shared_home
 
 from edgekit.errors import MissingExtraError
+from edgekit.model import load_model
+from edgekit.operator_times import read_layers
 from edgekit.schemes import Float32
 from edgekit.testing.harness import Workbench
 from edgekit.testing.models import CASES
@@ -57,14 +59,32 @@ NEWER = """
 
 def test_the_older_table_is_read_by_its_headings() -> None:
     assert device.read_profile(OLDER) == [
-        {"name": "relu/Relu6;conv", "op": "CONV_2D", "time_s": pytest.approx(4.2e-3), "n": 1},
-        {"name": "logits", "op": "FULLY_CONNECTED", "time_s": pytest.approx(2e-4), "n": 2},
+        {"name": "relu/Relu6;conv", "op": "CONV_2D", "time_s": pytest.approx(4.2e-3), "n": 1, "runs": 1},
+        {"name": "logits", "op": "FULLY_CONNECTED", "time_s": pytest.approx(2e-4), "n": 2, "runs": 1},
     ]
 
 
 def test_the_newer_table_without_start_is_read_and_kernels_of_one_name_are_one() -> None:
     name = "Delegate/Conv (NHWC, QC8)"
-    assert device.read_profile(NEWER) == [{"name": name, "op": "Conv (NHWC, QC8)", "time_s": pytest.approx(6e-4), "n": 2}]
+    found = device.read_profile(NEWER)
+    assert found == [{"name": name, "op": "Conv (NHWC, QC8)", "time_s": pytest.approx(6e-4), "n": 2, "runs": 1}]
+
+
+def test_times_are_those_of_one_inference_however_many_runs_were_asked_for() -> None:
+    found = read_layers(device.read_profile(OLDER), 30)
+    assert found is not None
+    assert [(row.name, row.time_s, row.n) for row in found] == [
+        ("relu/Relu6;conv", pytest.approx(4.2e-3), 1),
+        ("logits", pytest.approx(2e-4), 2),
+    ]
+
+
+def test_kernels_of_one_name_add_up_where_the_search_asks_for_seconds(tmp_path: Path) -> None:
+    model = load_model(CASES["conv"].write(tmp_path))
+    rows = device.read_profile(NEWER.replace("Delegate/Conv (NHWC, QC8):0", "c1:0"))
+    assert sparing.operator_seconds(model, rows) == {"c1": pytest.approx(4e-4), "": pytest.approx(2e-4)}
+    both = device.read_profile(NEWER.replace("Delegate/Conv (NHWC, QC8)", "c1"))
+    assert sparing.operator_seconds(model, both) == {"c1": pytest.approx(6e-4)}
 
 
 @pytest.mark.parametrize(

@@ -19,9 +19,10 @@ from onnx import helper, numpy_helper
 from support.requirements import missing
 from support.tflite import shared_home
 
+from edgekit import toolchain_locks
 from edgekit.errors import MissingExtraError, ModelError
 from edgekit.model import Model, load_model
-from edgekit.schemes import BFloat16, Float16, Float32, Int8Dynamic, Int8Static, Scheme, WeightOnly
+from edgekit.schemes import AsIs, BFloat16, Float16, Float32, Int8Dynamic, Int8Static, Scheme, WeightOnly
 from edgekit.testing.harness import BuiltCandidate, ListFeeds, Workbench, relative_error
 from edgekit.testing.models import CASES, ModelCase
 from edgekit.types import BuildData, Candidate, DeviceFacts, Profile, Site, TensorSpec
@@ -30,6 +31,8 @@ try:
     vendor.quantizer("quantizer")
 except MissingExtraError as problem:
     missing(str(problem))
+
+DIGITS = Path(__file__).parents[1] / "assets" / "digits"
 
 
 @pytest.fixture
@@ -209,6 +212,43 @@ def test_an_integer_interface_is_described_by_its_scales(bench: Workbench) -> No
     assert relative_error(to_original(got, built.artifact.io), want) < 0.05
 
 
+def test_a_quantized_file_that_is_given_stays_as_it_is_and_its_integers_are_the_callers(bench: Workbench, tmp_path: Path) -> None:
+    """To the byte: tools append labels as an archive, which a file that is written anew would not have."""
+    from edgekit_tflite import device
+
+    from edgekit.contract import to_artifact, to_original
+
+    given = tmp_path / "given.tflite"
+    given.write_bytes((DIGITS / "digits-int8-io.tflite").read_bytes() + b"PK: what is appended")
+    (out := tmp_path / "built").mkdir()
+    with pytest.raises(ModelError, match="no build option 'interface'"):
+        TARGET.build(load_model(given), Candidate("tflite", AsIs(), build_options={"interface": "int8"}), None, bench.site, out)
+    artifact = TARGET.build(load_model(given), Candidate("tflite", AsIs()), None, bench.site, out)
+    assert (out / artifact.entry).read_bytes() == given.read_bytes()
+    image = np.random.default_rng(3).integers(-128, 128, (1, 1, 28, 28)).astype(np.int8)
+    feed = to_artifact({"image": image}, artifact.io)
+    got = to_original(device.Session({artifact.entry: str(out / artifact.entry)}, {}).run(feed), artifact.io)
+    want = device.Session({"given.tflite": str(given)}, {}).run({"image": image})
+    np.testing.assert_array_equal(got["logits"], want["logits"])
+    assert got["logits"].dtype == np.int8
+
+
+def test_a_given_file_needs_no_converter(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert isinstance(TARGET.build_key(bench.site)["toolchain"], str)
+    monkeypatch.setattr(toolchain_locks, "this_platform", lambda: "cp311-macos-x86_64")
+    assert TARGET.build_key(bench.site)["toolchain"] is None
+
+
+def test_a_file_that_changes_under_a_run_is_not_kept_as_what_it_was(bench: Workbench, tmp_path: Path) -> None:
+    given = tmp_path / "given.tflite"
+    given.write_bytes((DIGITS / "digits-int8-io.tflite").read_bytes())
+    model = load_model(given)
+    given.write_bytes(given.read_bytes() + b"\0")
+    (out := tmp_path / "built").mkdir()
+    with pytest.raises(ModelError, match="has changed while"):
+        TARGET.build(model, Candidate("tflite", AsIs()), None, bench.site, out)
+
+
 def bench_session(bench: Workbench, built: BuiltCandidate) -> Any:
     from edgekit_tflite import device
 
@@ -319,6 +359,9 @@ def test_the_memory_of_calibration_does_not_grow_with_the_samples(bench: Workben
         ([("x", ("n", 3))], [("total", ())], {}),
         ([("x", ("n", 3)), ("z", ("m", 3))], [("y", ("n", 2))], {}),
         ([("x", (1, 3))], [("y", (1, 2))], {}),
+        ([("ids", (1, "length"))], [("y", (1, "length", 2))], {}),
+        ([("x", (1, 3, "width"))], [("y", (1, "?out0"))], {}),
+        ([("x", (9, "n", 12)), ("h", (1, "n", 5))], [("y", ("n", 5))], {"x": 1, "h": 1, "y": 0}),
     ],
 )
 def test_the_axis_of_the_samples_is_found(inputs: Any, outputs: Any, axes: dict[str, int]) -> None:
