@@ -43,6 +43,21 @@ def test_a_winner_is_not_slower_than_its_own_float(own_float: tuple[float, tuple
     assert verdicts(result(deploys=(failed,)), "its own float") == ["missed"]
 
 
+@pytest.mark.parametrize(
+    ("given", "verdict"),
+    [
+        (records.Deployed("tflite", 1.0, fails="its If operators decide"), "met"),
+        (records.Deployed("tflite", 61.0, fails="its If operators decide"), "missed"),
+        (records.Deployed("tflite", 1.0, fails="no such file"), "missed"),
+        (deployed("tflite", "tflite/int8"), "missed"),
+    ],
+)
+def test_a_model_that_chooses_as_it_runs_is_refused_for_litert(given: records.Deployed, verdict: str) -> None:
+    found = result("silero", deploys=(given,))
+    assert verdicts(found, "tflite refuses") == [verdict]
+    assert not verdicts(found, "third set")
+
+
 @pytest.mark.parametrize("name", ["magika", "minilm"])
 @pytest.mark.parametrize(("speed", "verdict"), [(2.95, "met"), (2.85, "missed")])
 def test_litert_has_a_least_speed_among_matrix_products(name: str, speed: float, verdict: str) -> None:

@@ -12,6 +12,8 @@ from .records import AUTO, Deployed, Document, Row, TaskResult
 
 MET, MISSED, SKIPPED = "met", "missed", "skipped"
 NEEDED_FEATURE = "avx512_vnni"
+INEXPRESSIBLE = ("silero", "tflite")  # a .tflite file is one fixed graph, and this model's is chosen by an If
+REFUSED_WITHIN_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,11 @@ def of_document(document: Document) -> list[Line]:
 
 def of_task(result: TaskResult) -> Iterator[Line]:
     for deployed in result.deploys:
-        yield _holds_on_third(result, deployed)
-        yield _own_float(result, deployed)
+        if (result.task, deployed.target) == INEXPRESSIBLE:
+            yield _refused(result, deployed)
+        else:
+            yield _holds_on_third(result, deployed)
+            yield _own_float(result, deployed)
     yield _auto(result)
     for stated in LEAST_SPEEDUPS:
         if stated.task == result.task:
@@ -69,6 +74,12 @@ def _holds_on_third(result: TaskResult, deployed: Deployed) -> Line:
     if row.third.reason:
         numbers += f" ({row.third.reason})"
     return Line(result.task, promise, MET if row.third.holds else MISSED, numbers)
+
+
+def _refused(result: TaskResult, deployed: Deployed) -> Line:
+    promise = f"{deployed.target} refuses the model, naming the operator, in under {REFUSED_WITHIN_S:g} s"
+    is_met = deployed.winner is None and "If" in deployed.fails.split() and deployed.wall_s < REFUSED_WITHIN_S
+    return Line(result.task, promise, MET if is_met else MISSED, f"{deployed.wall_s:.1f} s: {deployed.fails or deployed.winner}")
 
 
 def _own_float(result: TaskResult, deployed: Deployed) -> Line:
