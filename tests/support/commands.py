@@ -39,7 +39,7 @@ def edgekit(
 def edgekit_forked(
     *args: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None, timeout_s: float = 300
 ) -> subprocess.CompletedProcess[str]:
-    """The same without the start of an interpreter."""
+    """The same without the start of an interpreter, and with no drawing of the search in the bundle."""
     arguments = list(map(str, args))
     with tempfile.TemporaryDirectory(prefix="edgekit-command-") as folder:
         streams = [Path(folder) / name for name in ("stdout", "stderr")]
@@ -79,7 +79,9 @@ def _run(arguments: list[str], cwd: str, environment: dict[str, str], streams: l
     os.environ.update(environment)
     os.chdir(cwd)
     from edgekit.cli.main import main
+    from edgekit.report import trail
 
+    trail.draw_trail = lambda report: "<svg/>"  # the engine that draws takes a second to start, in every process
     code = main(arguments)
     sys.stdout.flush()
     sys.stderr.flush()
