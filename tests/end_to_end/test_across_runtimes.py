@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from support.commands import document, edgekit_forked
-from support.requirements import missing
+from support.requirements import needs
 from support.schemas import validator
 from support.shortened import as_offered
 from support.small_models import calibration, classifier, labelled
@@ -44,8 +43,7 @@ def given(tmp_path: Path) -> Given:
 
 
 def test_one_table_and_one_verdict_over_both(tmp_path: Path, given: Given) -> None:
-    if any(importlib.util.find_spec(name) is None for name in ("openvino", "nncf")):
-        missing("the openvino extra is not installed")
+    needs("openvino", "nncf")
     with as_offered():
         found = edgekit.deploy(
             given.model, target="onnx,openvino", calib=given.calib, eval=given.data, metric="accuracy", output=tmp_path / "out"

@@ -12,14 +12,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
-from support.commands import SHOWN, document, edgekit, edgekit_forked
+from support.commands import SHOWN, document, edgekit, edgekit_forked, invoke
 from support.requirements import ROOT
 from support.schemas import validator
 from support.shortened import as_offered
 
 import edgekit as sdk
-from edgekit.cli.main import cli
 from edgekit.demo import demo_models
 from edgekit.types import DeployReport
 from edgekit.values import from_json, to_json
@@ -188,7 +186,7 @@ def test_float_is_kept_for_the_small_net_and_the_reason_is_on_the_terminal(tmp_p
         "-o", tmp_path / "out",
     ]  # fmt: skip
     with as_offered():
-        result = CliRunner().invoke(cli, list(map(str, arguments)), env=SHOWN, catch_exceptions=False)
+        result = invoke(*arguments, env=SHOWN, catch_exceptions=False)
     assert result.exit_code == 0, result.stderr
     flat = " ".join(result.stderr.split())
     assert "onnx/float32 is kept" in flat

@@ -5,7 +5,6 @@ magika runs always; the larger ones take minutes each and run with ``--long``.
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ import pytest
 from support.bundle_running import bundle_predictor
 from support.commands import edgekit
 from support.paired import assert_holds
-from support.requirements import missing
+from support.requirements import needs
 from support.running import onnx_predictor
 from support.tasks import TASKS, task
 
@@ -25,8 +24,7 @@ Third = Callable[[Any], dict[str, Any]]
 
 @pytest.fixture(autouse=True)
 def _needs_openvino() -> None:
-    if any(importlib.util.find_spec(name) is None for name in ("openvino", "nncf")):
-        missing("the openvino extra is not installed")
+    needs("openvino", "nncf")
 
 
 def deploy(name: str, target: str, out: Path, *extra: str, third: Third | None = None) -> dict[str, Any]:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.commands import edgekit_forked
-from support.requirements import missing
+from support.requirements import needs
 from support.tasks import TASKS, task
 
 pytestmark = [pytest.mark.real_model, pytest.mark.slow]
 
 
 def deploy(file: str, out: Path, *extra: str) -> tuple[dict[str, Any], str]:
-    if any(importlib.util.find_spec(name) is None for name in ("openvino", "nncf")):
-        missing("the openvino extra is not installed")
+    needs("openvino", "nncf")
     model = task("silero").variant(file)
     result = edgekit_forked(
         "deploy", model, "--target", "onnx,openvino", "--calib", f"{TASKS / 'silero'}.py:calibration",

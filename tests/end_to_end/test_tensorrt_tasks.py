@@ -6,7 +6,6 @@ that verdict is called what it is. digits and a MobileNetV2 from PyTorch run alw
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -16,7 +15,7 @@ from typing import Any
 
 import pytest
 from edgekit_tensorrt import parser_evidence
-from support.requirements import missing
+from support.requirements import missing, needs
 from support.schemas import validator
 from support.shortened import as_offered
 from support.stand_in_jetson import RELEASES, StandIn
@@ -53,8 +52,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def mobilenetv2(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if any(importlib.util.find_spec(name) is None for name in ("torch", "onnxscript")):
-        missing("the torch extra is not installed")
+    needs("torch", "onnxscript")
     return build("mobilenetv2", tmp_path_factory.mktemp("mobilenetv2"))
 
 

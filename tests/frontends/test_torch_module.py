@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
-from support.requirements import missing
+from support.requirements import torch_models
 
 import edgekit
 from edgekit.errors import ModelError, UsageError
@@ -19,13 +19,7 @@ from edgekit.errors import ModelError, UsageError
 
 @pytest.fixture(scope="module")
 def models() -> ModuleType:
-    for package in ("torch", "onnxscript"):
-        if importlib.util.find_spec(package) is None:
-            missing(f"{package} is not installed")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from support import torch_models
-    return torch_models
+    return torch_models()
 
 
 def _targets() -> str:

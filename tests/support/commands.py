@@ -2,6 +2,7 @@
 
 A new interpreter imports for about a second before it does anything. Where that start is not the subject, ``edgekit_forked`` takes
 a process that has these imports behind it; descriptors, signals, environment and working folder are its own all the same.
+``invoke`` stays in this process.
 """
 
 from __future__ import annotations
@@ -15,6 +16,10 @@ import tempfile
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
+
+from click.testing import CliRunner, Result
+
+from edgekit.errors import EdgekitError
 
 SHOWN = {"NO_COLOR": "1", "COLUMNS": "160"}
 IMPORTED_BEFORE = ["edgekit.cli.deploy", "edgekit.deployment", "edgekit.bundle", "edgekit.report.terminal", "edgekit_onnx.target"]
@@ -86,6 +91,21 @@ def _run(arguments: list[str], cwd: str, environment: dict[str, str], streams: l
     sys.stdout.flush()
     sys.stderr.flush()
     sys.exit(code)
+
+
+def invoke(*arguments: str | Path, **more: Any) -> Result:
+    """One command in this process; its error is the result's ``exception``, which ``main`` would show."""
+    from edgekit.cli.main import cli
+
+    return CliRunner().invoke(cli, list(map(str, arguments)), **more)
+
+
+def refused(error: type[EdgekitError], *arguments: str | Path) -> EdgekitError:
+    """The error that a command ends with in this process, having printed nothing to stdout."""
+    result = invoke(*arguments)
+    assert isinstance(result.exception, error), (result.exception, result.output)
+    assert result.stdout == ""
+    return result.exception
 
 
 def document(result: subprocess.CompletedProcess[str]) -> dict[str, Any]:
