@@ -23,7 +23,7 @@ def boards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_two_boards_and_one_that_is_off(tmp_path: Path, boards: None) -> None:
     model, calib = classifier(tmp_path / "model.onnx"), calibration(tmp_path / "calib.npz", n=80)
-    options = ("deploy", model, "--target", "null", "--calib", calib, "--precision", "fp32", "--budget", "5s", "-o", "out")
+    options = ("deploy", model, "--target", "null", "--calib", calib, "--precision", "fp32", "--budget", "1s", "-o", "out")
     result = invoke(*options, "--device", "a,gone,b", "--install", "models/digits", "--json")
     assert result.exit_code == 6, result.output
     document = json.loads(result.stdout)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.commands import document, edgekit, edgekit_forked
+from support.commands import document, edgekit_forked
 from support.requirements import torch_models
 from support.torch_archives import Touches, changed, edited, minimal, named, read, saved, write
 
@@ -120,11 +120,11 @@ def test_a_bomb_is_refused_without_running_it(archive: Path, tmp_path: Path, kin
 def test_the_command_line_refuses_a_bomb_and_takes_trust_from_nowhere_else(archive: Path, tmp_path: Path) -> None:
     path = _attacks(archive, tmp_path, tmp_path / "ran")["samples"]
     (tmp_path / "edgekit.toml").write_text("[deploy]\ntrust-model = true\n")
-    refused = edgekit("deploy", path, "--target", "onnx", cwd=tmp_path)
+    refused = edgekit_forked("deploy", path, "--target", "onnx", cwd=tmp_path)
     assert refused.returncode == 2
     assert "trust" in refused.stderr
     (tmp_path / "edgekit.toml").unlink()
-    refused = edgekit("inspect", path, "--json")
+    refused = edgekit_forked("inspect", path, "--json")
     assert refused.returncode == 4
     assert "--trust-model" in document(refused)["hint"]
     assert not (tmp_path / "ran").exists()

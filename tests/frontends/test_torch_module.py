@@ -48,7 +48,7 @@ def test_a_net_deploys_to_both_targets_and_is_not_changed(models: ModuleType, tm
 
     if kind == "MobileNetV2":
         return  # as an ONNX file it is one of convolutions, as that of the .pt2 of test_torch_frontend.py is, which is deployed
-    report = edgekit.deploy(path, target=_targets(), calib=models.calibration(), budget="6s", output=tmp_path / "out")
+    report = edgekit.deploy(path, target=_targets(), calib=models.calibration(), budget="3s", output=tmp_path / "out")
     assert report.winner is not None
     assert report.model["inputs"][0]["shape"] == ["batch", 3, 32, 32]
     assert {row.target for row in report.candidates if row.stage == "measured" and row.accepted} == set(_targets().split(","))
