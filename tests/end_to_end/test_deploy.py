@@ -123,7 +123,7 @@ def test_no_sample_and_no_folder_of_the_user_is_in_the_bundle(wide: Deployed) ->
 def test_a_repeated_deploy_reuses_candidates_and_measures_anew(wide: Deployed, tmp_path: Path) -> None:
     again = edgekit_forked(
         "deploy", WIDE.model, "--target", "onnx", "--precision", "int8", "--calib", WIDE.calibration, "--eval", WIDE.evaluation,
-        "--metric", "accuracy", "--budget", "1s", "-o", tmp_path / "again", "--json", env=wide.env(),
+        "--metric", "accuracy", "--budget", "0.1s", "-o", tmp_path / "again", "--json", env=wide.env(),
     )  # fmt: skip
     assert again.returncode == 0, again.stderr
     report = document(again)
