@@ -41,5 +41,5 @@ make_environment() {
     # Tools are called by name from here on, and find each other.
     PATH=$ROOT/.venv/bin:$PATH
     export PATH
-    unset PYTHONHOME PYTHONPATH
+    unset PYTHONHOME PYTHONPATH PYTHONDONTWRITEBYTECODE # with the last, every process would compile all that it imports
 }

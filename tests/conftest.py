@@ -7,6 +7,7 @@ are how it asks for that; without them pytest runs all tests, as ever. Tests mar
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import signal
@@ -75,10 +76,18 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if f"mark.{wanted}".encode() not in collection_path.read_bytes() else None
 
 
+@pytest.fixture(scope="session")
+def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """New folders, one for each test. ``mktemp`` looks through all that are there before it makes the next of thousands."""
+    folder = tmp_path_factory.mktemp("homes")
+    return (folder / str(number) for number in itertools.count())
+
+
 @pytest.fixture(autouse=True)
-def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def own_home(homes: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """No test touches the user's configuration, cache or installed state."""
-    home = tmp_path_factory.mktemp("home")
+    home = next(homes)
+    home.mkdir(mode=0o700)
     monkeypatch.setenv("EDGEKIT_HOME", str(home))
     monkeypatch.setenv("EDGEKIT_GUEST_HOME", str(home / "guest"))
     yield home

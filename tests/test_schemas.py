@@ -112,16 +112,20 @@ def test_a_key_more_or_less_is_refused_everywhere(name: str, manifest: Any) -> N
     """So that the schema has exactly the fields of the dataclasses: none missing, none open by accident."""
     document = deploy_document() if name == "deploy" else manifest
     checked = validator(name)
-    found = [path for path in places(document) if not is_free(path)]
-    assert len(found) > 20
+    # A bundle's report is a deploy's document, by reference: that it is looked into shows at its top.
+    found = [path for path in places(document) if not is_free(path) and (name == "deploy" or len(path) < 2 or path[0] != "report")]
+    assert len(found) > (20 if name == "deploy" else 10)
+    document = copy.deepcopy(document)
     for path in found:
-        more = copy.deepcopy(document)
-        at(more, path)["surprise"] = 1
-        assert not checked.is_valid(more), path
-        for key in at(document, path):
-            less = copy.deepcopy(document)
-            del at(less, path)[key]
-            assert not checked.is_valid(less), (*path, key)
+        place = at(document, path)
+        place["surprise"] = 1
+        assert not checked.is_valid(document), path
+        del place["surprise"]
+        for key, value in list(place.items()):
+            del place[key]
+            assert not checked.is_valid(document), (*path, key)
+            place[key] = value
+    checked.validate(document)
 
 
 def test_schema_and_reader_agree_on_what_is_wrong() -> None:

@@ -17,7 +17,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -34,6 +34,7 @@ from .harness import Workbench, relative_error
 from .models import CASES, ModelCase
 
 every_model = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+_BENCH = pytest.StashKey[Workbench]()
 _LOAD = "import importlib, sys; module, name = sys.argv[1].split(':'); target = getattr(importlib.import_module(module), name)"
 
 
@@ -54,6 +55,8 @@ class TargetConformance:
     simulated_with: ClassVar[tuple[str, ...]] = ()
     #: Largest difference of full precision to ONNX Runtime, as a fraction of the output's largest magnitude.
     full_precision_error: ClassVar[float] = 1e-4
+    #: What builds and runs, where a target needs its own.
+    workbench_type: ClassVar[type[Workbench]] = Workbench
 
     # ------------------------------------------------------------ fixtures
     @pytest.fixture(autouse=True)
@@ -63,8 +66,8 @@ class TargetConformance:
                 request.applymarker(pytest.mark.xfail(reason=self.gaps[name], strict=True))
 
     @pytest.fixture(autouse=True)
-    def _own_state(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("EDGEKIT_HOME", str(tmp_path / "edgekit-home"))
+    def _own_state(self, workbench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("EDGEKIT_HOME", str(workbench.folder / "edgekit-home"))
 
     @pytest.fixture
     def target(self) -> Target:
@@ -81,10 +84,18 @@ class TargetConformance:
         return Site(Profile("conformance", "generic", platform.machine(), (target.name,)))
 
     @pytest.fixture
-    def workbench(self, target: Target, site: Site, tmp_path: Path) -> Iterator[Workbench]:
-        bench = Workbench(target, site, tmp_path, simulated=bool(self.simulated_with))
-        yield bench
-        bench.close()
+    def workbench(
+        self, target: Target, site: Site, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    ) -> Workbench:
+        """One for all tests of the class: what was built for the first is what the others look at."""
+        every_test = request.node.getparent(pytest.Class)
+        assert every_test is not None
+        if _BENCH not in every_test.stash:
+            folder = tmp_path_factory.mktemp("workbench")
+            bench = self.workbench_type(target, site, folder, simulated=bool(self.simulated_with))
+            every_test.stash[_BENCH] = bench
+            every_test.addfinalizer(bench.close)
+        return every_test.stash[_BENCH]
 
     # ------------------------------------------------------------ importing
     def test_imports_without_the_vendor(self) -> None:
@@ -141,22 +152,18 @@ class TargetConformance:
 
     @every_model
     def test_input_model_is_not_touched(self, workbench: Workbench, case: ModelCase) -> None:
-        path = workbench.model(case).path
-        folder_before, bytes_before = sorted(path.parent.iterdir()), path.read_bytes()
         workbench.build_all(case)
-        assert path.read_bytes() == bytes_before
-        assert sorted(path.parent.iterdir()) == folder_before
+        folder = workbench.model(case).path.parent
+        assert {path.name: path.read_bytes() for path in folder.iterdir()} == workbench.as_written(case)
 
     @pytest.mark.parametrize("name", ["conv", "shared"])
-    def test_the_same_input_gives_the_same_bytes(self, workbench: Workbench, name: str) -> None:
+    def test_the_same_input_gives_the_same_bytes(self, workbench: Workbench, name: str, tmp_path: Path) -> None:
         """Across processes too: the order of a set of strings differs from one to the next."""
         first = {built.candidate.id: dict(built.artifact.files) for built in workbench.build_all(CASES[name])}
         again = {built.candidate.id: dict(built.artifact.files) for built in workbench.build_all(CASES[name], "again")}
         assert first == again
         code = "import sys; from edgekit.testing.harness import print_hashes; print_hashes(*sys.argv[1:])"
-        folder = workbench.folder / "elsewhere"
-        folder.mkdir()
-        assert json.loads(_python(code, self.entry_point, name, str(folder), hash_seed="4711")) == first
+        assert json.loads(_python(code, self.entry_point, name, str(tmp_path), hash_seed="4711")) == first
 
     @every_model
     def test_io_keeps_the_original_names_dtypes_and_shapes(self, workbench: Workbench, case: ModelCase) -> None:
@@ -176,15 +183,15 @@ class TargetConformance:
         monkeypatch.chdir(here)
         monkeypatch.setenv("TMPDIR", str(temporary))
         monkeypatch.setattr(tempfile, "tempdir", None)
-        workbench.build_all(CASES["conv"])
+        workbench.build_all(CASES["conv"], "here")
         assert not list(here.iterdir())
         assert not list(temporary.iterdir())
-        assert not list((tmp_path / "edgekit-home").glob("cache/work/run.*"))
+        assert not list((workbench.folder / "edgekit-home").glob("cache/work/run.*"))
 
     def test_building_is_silent(self, workbench: Workbench, capfd: pytest.CaptureFixture[str]) -> None:
         """Vendors' chatter belongs in a log file."""
         for name in ("conv", "transformer"):
-            workbench.build_all(CASES[name])
+            workbench.build_all(CASES[name], "listened to")
         said = capfd.readouterr()
         assert (said.out, said.err) == ("", "")
 
@@ -263,13 +270,13 @@ class TargetConformance:
             value.flags.writeable = False
         assert relative_error(workbench.run(built, views), workbench.run(built, feed)) == 0
 
-    def test_runs_without_edgekit(self, workbench: Workbench) -> None:
+    def test_runs_without_edgekit(self, workbench: Workbench, tmp_path: Path) -> None:
         """From a folder of its own, in a fresh interpreter in which edgekit and the target cannot be imported."""
         case = CASES["conv"]
         built = next(b for b in workbench.build_all(case) if isinstance(b.candidate.scheme, (Float32, AsIs)))
         feed = case.feed(1, 8)
         runner = workbench.runner(built)
-        found = guest.run_alone(runner, built.artifact, built.folder, feed, workbench.folder)
+        found = guest.run_alone(runner, built.artifact, built.folder, feed, tmp_path)
         assert relative_error(found.outputs, workbench.reference(case, feed)) < self.full_precision_error
         assert isinstance(found.fingerprint, dict)
         assert found.effective.get("threads") == 1, "a session says what is in force"

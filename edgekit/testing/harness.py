@@ -52,6 +52,7 @@ class Workbench:
     def __init__(self, target: Target, site: Site, folder: Path, *, simulated: bool = False) -> None:
         self.target, self.site, self.folder, self.simulated = target, site, folder, simulated
         self._models: dict[str, Model] = {}
+        self._as_written: dict[str, dict[str, bytes]] = {}
         self._built: dict[tuple[str, str, str], BuiltCandidate] = {}
         self._sessions: dict[Path, Any] = {}
         self._references: dict[str, Any] = {}
@@ -64,8 +65,15 @@ class Workbench:
         if case.name not in self._models:
             folder = self.folder / "models" / case.name
             folder.mkdir(parents=True)
-            self._models[case.name] = load_model(case.write(folder))
+            path = case.write(folder)
+            self._as_written[case.name] = {each.name: each.read_bytes() for each in folder.iterdir()}
+            self._models[case.name] = load_model(path)
         return self._models[case.name]
+
+    def as_written(self, case: ModelCase) -> dict[str, bytes]:
+        """{name: content} of the files in the model's folder, from before anything read them."""
+        self.model(case)
+        return self._as_written[case.name]
 
     def node_ids(self, case: ModelCase) -> list[NodeId]:
         """The names of all nodes of the normalised ONNX: their first outputs."""

@@ -9,18 +9,16 @@ from typing import Any
 
 import click
 import pytest
-from click.testing import CliRunner, Result
+from support.commands import invoke, refused
 from support.small_models import classifier
 from support.verdicts import REPORT
 
 from edgekit import doctor
-from edgekit.cli.main import cli
 from edgekit.cli.request_options import default_output, gather
 from edgekit.config import Config, load_config
 from edgekit.errors import (
     BudgetError,
     DataError,
-    EdgekitError,
     IntegrityError,
     ModelError,
     OutputError,
@@ -41,10 +39,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "home"
 
 
-def invoke(*arguments: str | Path, **more: Any) -> Result:
-    return CliRunner().invoke(cli, [str(a) for a in arguments], **more)
-
-
 def printed(*arguments: str | Path) -> str:
     result = invoke(*arguments)
     assert result.exception is None, result.exception
@@ -56,13 +50,6 @@ def document(*arguments: str | Path) -> dict[str, Any]:
     value = json.loads(printed(*arguments, "--json"))
     assert isinstance(value, dict)
     return value
-
-
-def refused(error: type[EdgekitError], *arguments: str | Path) -> EdgekitError:
-    result = invoke(*arguments)
-    assert isinstance(result.exception, error), (result.exception, result.output)
-    assert result.stdout == ""
-    return result.exception
 
 
 # ---------------------------------------------------------------- targets, devices, cache, doctor

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from support import commands
 from support.schemas import validator
 
 from edgekit.cli import devices_setup
-from edgekit.cli.main import cli
 from edgekit.devices import open_device
 from edgekit.devices.doctor import DeviceFinding, Diagnosis, Step
 from edgekit.devices.store import DeviceEntry, load_entries, save_entry
@@ -27,12 +26,8 @@ from edgekit.profiles import machine_profile
 PI = ("add", "pi", "ssh://edge@pi.lab", "--no-probe")
 
 
-def invoke(*arguments: str) -> Result:
-    return CliRunner().invoke(cli, ["devices", *arguments])
-
-
 def printed(*arguments: str) -> str:
-    result = invoke(*arguments)
+    result = commands.invoke("devices", *arguments)
     assert result.exit_code == 0, (result.exception, result.output)
     return result.stdout
 
@@ -45,10 +40,7 @@ def document(schema: str, *arguments: str) -> dict[str, Any]:
 
 
 def refused(error: type[EdgekitError], *arguments: str) -> EdgekitError:
-    result = invoke(*arguments)
-    assert isinstance(result.exception, error), (result.exception, result.output)
-    assert result.stdout == ""
-    return result.exception
+    return commands.refused(error, "devices", *arguments)
 
 
 # ---------------------------------------------------------------- the inventory
@@ -173,7 +165,7 @@ def test_doctor_on_this_machine() -> None:
 
 
 def test_doctor_and_setup_of_a_device_that_does_not_answer() -> None:
-    result = invoke("doctor", "ssh://127.0.0.1:1", "--json")
+    result = commands.invoke("devices", "doctor", "ssh://127.0.0.1:1", "--json")
     assert result.exit_code == 6
     (finding,) = json.loads(result.stdout)["findings"]
     assert finding["level"] == "problem"
@@ -197,7 +189,7 @@ def lacking(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def test_doctor_shows_the_commands(lacking: Path) -> None:
-    result = invoke("doctor", "here")
+    result = commands.invoke("devices", "doctor", "here")
     assert result.exit_code == 3
     assert f"there: touch {lacking}/made" in result.stdout
     assert f"there: sudo touch {lacking}/by-root" in result.stdout
@@ -211,7 +203,7 @@ def test_setup_asks_first(lacking: Path) -> None:
 
 
 def test_setup_runs_what_it_may_and_shows_the_rest(lacking: Path) -> None:
-    result = invoke("setup", "here", "--yes", "--json")
+    result = commands.invoke("devices", "setup", "here", "--yes", "--json")
     assert isinstance(result.exception, DependencyError)
     found = json.loads(result.stdout)
     validator("device-setup").validate(found)

@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 from support.bundle_attacks import edit
-from support.commands import edgekit_forked
+from support.commands import edgekit_forked, invoke
 from support.schemas import validator
 from support.signers import ME, OTHER, Keys, make_keys, require_ssh_keygen
 
-from edgekit.cli.main import cli
 from edgekit.errors import EdgekitError
 
 require_ssh_keygen()
@@ -54,7 +52,7 @@ def test_a_bundle_cannot_write_a_line_of_its_own(bundle: Path) -> None:
 
 
 def document(*arguments: str | Path) -> dict[str, Any]:
-    done = CliRunner().invoke(cli, [*map(str, arguments), "--json"])
+    done = invoke(*arguments, "--json")
     assert done.exit_code == 0, done.exception
     parsed = json.loads(done.stdout)
     assert isinstance(parsed, dict)
@@ -62,7 +60,7 @@ def document(*arguments: str | Path) -> dict[str, Any]:
 
 
 def code(*arguments: str | Path) -> int:
-    done = CliRunner().invoke(cli, list(map(str, arguments)))
+    done = invoke(*arguments)
     return done.exception.exit_code if isinstance(done.exception, EdgekitError) else done.exit_code
 
 
@@ -115,7 +113,7 @@ def test_a_package_names_the_signature_of_its_bundle(bundle: Path, keys: Keys, t
     validator("check-package").validate(checked)
     assert checked["bundle"] == {"manifest_sha256": signed["manifest_sha256"], "signature": signed["signature"]}
     assert checked["n_files"] == sum(path.is_file() for path in (tmp_path / "signed").rglob("*"))
-    shown = CliRunner().invoke(cli, ["check", str(tmp_path / "signed")]).stdout
+    shown = invoke("check", tmp_path / "signed").stdout
     assert "integrity ok, origin unknown" in shown
     assert signed["signature"]["fingerprint"] in shown
     signers = keys.signers("for-package", keys.line(keys.mine, ME))

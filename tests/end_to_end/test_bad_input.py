@@ -12,7 +12,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 from PIL import Image
-from support.commands import document, edgekit, edgekit_forked
+from support.commands import document, edgekit_forked
 from support.requirements import missing
 from support.small_models import calibration, classifier, images, labelled
 
@@ -50,9 +50,9 @@ def _refused(place: Place, code: int, *said: str, args: list[str | Path]) -> Non
 
 @pytest.mark.parametrize(("code", "args"), [(2, ["model.onnx", "--target", "onx"]), (4, ["nothing.onnx", "--target", "onnx"])])
 def test_without_json_the_same_is_said_and_stdout_is_empty(place: Place, code: int, args: list[str]) -> None:
-    plain = edgekit("deploy", *args, "-o", place.out, cwd=place.folder)
+    plain = edgekit_forked("deploy", *args, "-o", place.out, cwd=place.folder)
     assert (plain.returncode, plain.stdout) == (code, "")
-    both = edgekit("deploy", *args, "-o", place.out, "--json", cwd=place.folder)
+    both = edgekit_forked("deploy", *args, "-o", place.out, "--json", cwd=place.folder)
     assert (both.returncode, both.stderr) == (code, plain.stderr)
     assert document(both)["exit_code"] == code
 
@@ -171,7 +171,7 @@ def test_a_full_disk(place: Place, what: str) -> None:
     try:
         out = disk / "out" if what == "output" else place.out
         env = {} if what == "output" else {"EDGEKIT_HOME": str(disk / "home"), "EDGEKIT_GUEST_HOME": str(disk / "guest")}
-        shown = edgekit("deploy", big, "--target", "onnx", "--precision", "fp32", "--budget", "1s", "-o", out, env=env)
+        shown = edgekit_forked("deploy", big, "--target", "onnx", "--precision", "fp32", "--budget", "1s", "-o", out, env=env)
         assert shown.returncode in ((4,) if what == "output" else (4, 7)), shown.stderr
         assert "space" in shown.stderr
         assert "Traceback" not in shown.stderr

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -57,7 +56,7 @@ def test_each_variant_is_recognised_and_compared_with_its_baseline(
     precision = () if variant in SEARCHED else ("--precision", "fp32")
     result = edgekit_forked(
         "deploy", model, "--target", "onnx", "--calib", data[0], "--eval", data[1], "--metric", "accuracy",
-        "--baseline", ASSETS / "digits.onnx", "--budget", "4s", *precision, "-o", out, "--json",
+        "--baseline", ASSETS / "digits.onnx", "--budget", "2s", *precision, "-o", out, "--json",
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     report = document(result)
@@ -101,5 +100,4 @@ def _says_what_sparsity_bought(baseline: dict[str, Any]) -> None:
 def test_the_plain_net_is_no_false_alarm() -> None:
     inspected = document(edgekit_forked("inspect", ASSETS / "digits.onnx", "--json"))
     assert inspected["findings"] == []
-    assert json.dumps(inspected["cannot_tell"])
     assert any("QAT" in text or "quantization-aware" in text for text in inspected["cannot_tell"])

@@ -49,7 +49,7 @@ def test_ctrl_c_leaves_nothing_behind(tmp_path: Path, own_home: Path) -> None:
     data, out = labelled(tmp_path / "data.npz"), tmp_path / "out"
     args = [  # one precision: every stage of a run is there, each with little to do
         "deploy", model, "--target", "onnx", "--precision", "int8", "--calib", calib, "--eval", data, "--metric", "accuracy",
-        "--budget", "2s", "-o", out,
+        "--budget", "1s", "-o", out,
     ]  # fmt: skip
     before = set(tmp_path.iterdir())
     started = time.monotonic()

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support.commands import document, edgekit
+from support.commands import document, edgekit_forked
 from support.small_models import calibration, classifier
 
 
 @pytest.mark.waits  # int8-dynamic wins by its latency, which is a sleep
 def test_every_kind_of_result_reaches_the_verdict(tmp_path: Path) -> None:
     model, calib = classifier(tmp_path / "model.onnx"), calibration(tmp_path / "calib.npz")
-    result = edgekit("deploy", model, "--target", "null", "--calib", calib, "-o", tmp_path / "out", "--json")
+    result = edgekit_forked("deploy", model, "--target", "null", "--calib", calib, "-o", tmp_path / "out", "--json")
     assert result.returncode == 0, result.stderr
     report = document(result)
     rows = {row["scheme"]: row for row in report["candidates"]}

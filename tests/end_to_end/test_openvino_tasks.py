@@ -5,9 +5,8 @@ magika runs always; the larger ones take minutes each and run with ``--long``.
 
 from __future__ import annotations
 
-import importlib.util
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,30 +14,30 @@ import pytest
 from support.bundle_running import bundle_predictor
 from support.commands import edgekit
 from support.paired import assert_holds
-from support.requirements import missing
+from support.requirements import needs
 from support.running import onnx_predictor
+from support.shortened import as_offered
 from support.tasks import TASKS, task
 
+import edgekit as sdk
+
 pytestmark = pytest.mark.real_model
-Third = Callable[[Any], dict[str, Any]]
 
 
 @pytest.fixture(autouse=True)
 def _needs_openvino() -> None:
-    if any(importlib.util.find_spec(name) is None for name in ("openvino", "nncf")):
-        missing("the openvino extra is not installed")
+    needs("openvino", "nncf")
 
 
-def deploy(name: str, target: str, out: Path, *extra: str, third: Third | None = None) -> dict[str, Any]:
-    """The report; the winner has held its gates on the third set, or on what ``third`` scores of it."""
+def deploy(name: str, out: Path, *extra: str) -> dict[str, Any]:
+    """The report; the winner has held its gates on the third set."""
     module = task(name)
-    score = third or module.third
     result = edgekit(
-        "deploy", module.model(), "--target", target, "--calib", f"{TASKS / name}.py:calibration",
+        "deploy", module.model(), "--target", "openvino", "--calib", f"{TASKS / name}.py:calibration",
         "--eval", f"{TASKS / name}.py:evaluate", "-o", out, *extra, timeout_s=800,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
-    print(assert_holds(score(onnx_predictor(module.model())), score(bundle_predictor(out)), least_n=100))
+    print(assert_holds(module.third(onnx_predictor(module.model())), module.third(bundle_predictor(out)), least_n=100))
     report: dict[str, Any] = json.loads((out / "edgekit.json").read_text())["report"]
     winner = winner_of(report)
     print(name, winner["id"], winner["speedup_vs_reference"], winner["agreement"], f"{report['wall_s']:.0f} s")
@@ -70,14 +69,14 @@ def _needs_bfloat16() -> None:
 @pytest.mark.alone
 @pytest.mark.usefixtures("_needs_bfloat16")
 def test_the_recogniser(tmp_path: Path) -> None:
-    report = deploy("recogniser", "openvino", tmp_path / "out", "--shape", "x=1x3x48x320", "--precision", "mixed")
+    report = deploy("recogniser", tmp_path / "out", "--shape", "x=1x3x48x320", "--precision", "mixed")
     require_speed(report, 3.2)
 
 
 @pytest.mark.long
 @pytest.mark.alone
 def test_minilm(tmp_path: Path) -> None:
-    report = deploy("minilm", "openvino", tmp_path / "out", "--precision", "int8", "--budget", "30s")
+    report = deploy("minilm", tmp_path / "out", "--precision", "int8", "--budget", "30s")
     require_speed(report, 2.6)
 
 
@@ -85,7 +84,7 @@ def test_minilm(tmp_path: Path) -> None:
 @pytest.mark.alone
 @pytest.mark.usefixtures("_needs_bfloat16")
 def test_the_detector(tmp_path: Path) -> None:
-    report = deploy("detector", "openvino", tmp_path / "out", "--shape", "x=1x3x384x384", "--precision", "bf16")
+    report = deploy("detector", tmp_path / "out", "--shape", "x=1x3x384x384", "--precision", "bf16")
     agreement = winner_of(report)["agreement"]
     assert agreement["kind"] == "iou"
     assert agreement["value"] >= 0.95
@@ -94,12 +93,18 @@ def test_the_detector(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_magika_ships_neither_bfloat16_nor_the_default_int8(tmp_path: Path) -> None:
-    magika = task("magika")
+    magika, out = task("magika"), tmp_path / "out"
+    with as_offered():
+        report = sdk.deploy(
+            magika.model(), target="openvino", samples=60, calib=magika.calibration, eval=magika.evaluate, output=out
+        )
+    assert report.winner is not None
+    named = {row.id: row for row in report.candidates if row.id in ("openvino/bfloat16", "openvino/int8")}
+    assert "openvino/int8" in named
+    for row in named.values():
+        print(row.id, row.stage, row.reason)
+        assert not row.accepted, row.fidelity
+        assert row.id != report.winner.id
     unseen = magika.files()[magika.N_CALIBRATION + magika.N_EVALUATION :][:200]
-    report = deploy(
-        "magika", "openvino", tmp_path / "out", "--budget", "20s", third=lambda predict: magika.score(predict, unseen)
-    )  # fmt: skip
-    for row in report["candidates"]:
-        if row["id"] in ("openvino/bfloat16", "openvino/int8"):
-            assert not row["accepted"], row["fidelity"]
-    assert winner_of(report)["id"] not in ("openvino/bfloat16", "openvino/int8")
+    before, after = (magika.score(predict, unseen) for predict in (onnx_predictor(magika.model()), bundle_predictor(out)))
+    print(report.winner.id, assert_holds(before, after, least_n=200))

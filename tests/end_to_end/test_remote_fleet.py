@@ -7,17 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from support.commands import invoke
 from support.remote import GoneTransport, board, known
 from support.schemas import validator
 from support.small_models import calibration, classifier
 
-from edgekit.cli.main import cli
 from edgekit.devices.inventory import Device
-
-
-def run(*args: str | Path) -> Result:
-    return CliRunner().invoke(cli, [str(arg) for arg in args], catch_exceptions=True)
 
 
 @pytest.fixture
@@ -28,8 +23,8 @@ def boards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_two_boards_and_one_that_is_off(tmp_path: Path, boards: None) -> None:
     model, calib = classifier(tmp_path / "model.onnx"), calibration(tmp_path / "calib.npz", n=80)
-    options = ("deploy", model, "--target", "null", "--calib", calib, "--precision", "fp32", "--budget", "5s", "-o", "out")
-    result = run(*options, "--device", "a,gone,b", "--install", "models/digits", "--json")
+    options = ("deploy", model, "--target", "null", "--calib", calib, "--precision", "fp32", "--budget", "1s", "-o", "out")
+    result = invoke(*options, "--device", "a,gone,b", "--install", "models/digits", "--json")
     assert result.exit_code == 6, result.output
     document = json.loads(result.stdout)
     validator("fleet").validate(document)
@@ -50,7 +45,7 @@ def test_two_boards_and_one_that_is_off(tmp_path: Path, boards: None) -> None:
 
 
 def _profiles_a_bundle_on_both() -> None:
-    result = run("profile", "out/a", "--device", "a,b")
+    result = invoke("profile", "out/a", "--device", "a,b")
     assert result.exit_code == 0, result.output
     for name in ("a", "b"):
         assert f"{name} " in result.stderr
@@ -58,7 +53,7 @@ def _profiles_a_bundle_on_both() -> None:
 
 
 def _goes_back_on_a_board(tmp_path: Path) -> None:
-    refused = run("devices", "rollback", "a", "models/digits")
+    refused = invoke("devices", "rollback", "a", "models/digits")
     assert refused.exit_code != 0
     assert "no version before" in str(refused.exception)
     from edgekit.devices import inventory
@@ -68,14 +63,14 @@ def _goes_back_on_a_board(tmp_path: Path) -> None:
     assert install_on_device("out/b", device, "models/digits").changed
     current = tmp_path / "a/home/models/digits/current/edgekit.json"
     assert current.read_bytes() == Path("out/b/edgekit.json").read_bytes()
-    result = run("devices", "rollback", "a", "~/models/digits", "--json")
+    result = invoke("devices", "rollback", "a", "~/models/digits", "--json")
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["device"] == "a"
     assert current.read_bytes() == Path("out/a/edgekit.json").read_bytes()
 
 
 def test_a_path_that_leads_outside_is_refused_before_anything_is_built(tmp_path: Path, boards: None) -> None:
-    result = run(
+    result = invoke(
         "deploy", classifier(tmp_path / "model.onnx"), "--target", "null", "--device", "a", "--install", "../up", "-o", "out"
     )
     assert getattr(result.exception, "exit_code", None) == 2

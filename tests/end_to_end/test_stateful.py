@@ -2,47 +2,53 @@
 
 from __future__ import annotations
 
-import importlib.util
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
-from support.commands import edgekit_forked
-from support.requirements import missing
-from support.tasks import TASKS, task
+from support.requirements import needs
+from support.shortened import as_offered
+from support.tasks import task
+
+import edgekit
+from edgekit.types import CandidateReport, DeployReport
 
 pytestmark = [pytest.mark.real_model, pytest.mark.slow]
 
 
-def deploy(file: str, out: Path, *extra: str) -> tuple[dict[str, Any], str]:
-    if any(importlib.util.find_spec(name) is None for name in ("openvino", "nncf")):
-        missing("the openvino extra is not installed")
-    model = task("silero").variant(file)
-    result = edgekit_forked(
-        "deploy", model, "--target", "onnx,openvino", "--calib", f"{TASKS / 'silero'}.py:calibration",
-        "--eval", f"{TASKS / 'silero'}.py:evaluate", *extra, "-o", out, timeout_s=600,
-    )  # fmt: skip
-    assert result.returncode == 0, result.stderr
-    return json.loads((out / "edgekit.json").read_text())["report"], " ".join(result.stderr.split())
+def deploy(file: str, out: Path) -> DeployReport:
+    needs("openvino", "nncf")
+    silero = task("silero")
+    with as_offered():
+        return edgekit.deploy(
+            silero.variant(file), target="onnx,openvino", calib=silero.calibration, eval=silero.evaluate, output=out
+        )  # fmt: skip
 
 
-def test_whole_sequences_are_scored_and_drift_is_refused(tmp_path: Path) -> None:
-    """The naive uint8 recipe is right step by step and wrong after a hundred steps: only feeding the state back shows it."""
-    report, shown = deploy("silero_vad_16k_op15.onnx", tmp_path / "out", "--budget", "12s")
-    rows = {row["id"]: row for row in report["candidates"]}
-    assert rows["onnx/float32"]["accepted"]
-    assert "other content" not in shown, "a state that is fed back is no other sample"
-    judged = [row for row in rows.values() if row["stage"] == "measured" and row["scheme"] != "float32"]
-    assert judged
-    openvino = [row for row in rows.values() if row["target"] == "openvino"]
+def metric(row: CandidateReport) -> float:
+    assert row.fidelity is not None
+    assert row.fidelity.metric is not None
+    return row.fidelity.metric
+
+
+def test_whole_sequences_are_scored(tmp_path: Path) -> None:
+    """Each candidate goes on from the state that it returned itself, so that errors add up over a hundred steps as in use."""
+    silero = task("silero")
+    report = deploy("silero_vad_16k_op15.onnx", tmp_path / "out")
+    assert report.row("onnx/float32").accepted
+    scored = [row.fidelity for row in report.candidates if row.fidelity is not None and row.fidelity.metric is not None]
+    assert len(scored) >= 2
+    n_chunks = sum(len(clip.chunks) for clip in silero.clips(silero.N_CALIBRATION, silero.N_EVALUATION))
+    assert {fidelity.n for fidelity in scored} == {n_chunks}
+    assert not [row.reason for row in report.candidates if "other content" in row.reason], (
+        "a state that is fed back is no other sample"
+    )
+    openvino = [row for row in report.candidates if row.target == "openvino"]
     assert openvino
-    assert all(row["stage"] == "rejected" and row["reason"] for row in openvino), "refused with the reason, or it would be measured"
+    assert all(row.stage == "rejected" and row.reason for row in openvino), "refused with the reason, or it would be measured"
 
 
 def test_a_graph_without_branches_runs_on_both(tmp_path: Path) -> None:
-    report, _ = deploy("silero_vad_op18_ifless.onnx", tmp_path / "out", "--budget", "5s")
-    rows = {row["id"]: row for row in report["candidates"]}
-    for float_row in ("onnx/float32", "openvino/float32"):
-        assert rows[float_row]["accepted"]
-        assert rows[float_row]["fidelity"]["metric"] == pytest.approx(rows["onnx/float32"]["fidelity"]["metric"], abs=1e-3)
+    report = deploy("silero_vad_op18_ifless.onnx", tmp_path / "out")
+    floats = [report.row("onnx/float32"), report.row("openvino/float32")]
+    assert all(row.accepted for row in floats)
+    assert metric(floats[1]) == pytest.approx(metric(floats[0]), abs=1e-3)

@@ -9,6 +9,7 @@ import json
 import os
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,9 +19,13 @@ from support.commands import edgekit
 from support.paired import assert_holds
 from support.running import artifact_of, onnx_predictor
 from support.schemas import validator
+from support.shortened import as_offered
 from support.tasks import TASKS, task
 
+import edgekit as sdk
 from edgekit import cache
+from edgekit.errors import BudgetError
+from edgekit.types import DeployReport
 
 
 @dataclass(frozen=True)
@@ -33,14 +38,12 @@ class Deployed:
     cpu_s: float
 
 
-def deploy(
-    module: ModuleType, name: str, out: Path, *extra: str, evaluation: str = "evaluate", calibration: str = "calibration"
-) -> Deployed:
+def deploy(module: ModuleType, name: str, out: Path, *extra: str) -> Deployed:
     """Deploys as a user would; the report is the one that the bundle keeps."""
     started_s, started_cpu_s = time.monotonic(), _children_cpu_s()
     result = edgekit(
-        "deploy", module.model(), "--target", "onnx", "--calib", f"{TASKS / name}.py:{calibration}",
-        "--eval", f"{TASKS / name}.py:{evaluation}", "-o", out, *extra, timeout_s=600,
+        "deploy", module.model(), "--target", "onnx", "--calib", f"{TASKS / name}.py:calibration",
+        "--eval", f"{TASKS / name}.py:evaluate", "-o", out, *extra, timeout_s=600,
     )  # fmt: skip
     wall_s, cpu_s = time.monotonic() - started_s, _children_cpu_s() - started_cpu_s
     assert result.returncode == 0, result.stderr
@@ -108,6 +111,7 @@ def test_the_digits_net(tmp_path: Path) -> None:
         done = deploy(digits, "digits", out)
         print(third_set_holds(digits, digits.model(), out), f"wall {done.wall_s:.0f} s, work {done.cpu_s:.0f} s")
         assert done.wall_s < 90
+        assert "</svg>" in (out / "evidence" / "trail.svg").read_text(encoding="utf-8")
         took.append(min(done.wall_s, done.cpu_s))  # a neighbour can double any wall time; waiting for one is no work
         if took[-1] < 30:
             return
@@ -118,20 +122,26 @@ def test_the_digits_net(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_slice_that_int8_breaks_is_refused_by_name(tmp_path: Path) -> None:
     slices = task("slices")
-    done = deploy(slices, "slices", tmp_path / "with", "--budget", "15s")
-    static = [r for r in done.report["candidates"] if r["scheme"] == "int8" and r["stage"] == "measured"]
-    assert static
-    for r in static:
-        broken = r["fidelity"]["slices"][slices.BROKEN_SLICE]
-        assert not r["accepted"]
-        assert f"slice {slices.BROKEN_SLICE!r}" in r["reason"]
-        assert f"slice {slices.OTHER_SLICE!r}" not in r["reason"]
-        assert broken["value"] < broken["value_float"] - broken["allowed"]
-        assert r["reason"] in done.terminal
-    without = deploy(
-        slices, "slices", tmp_path / "without", "--precision", "int8", "--budget", "4s",
-        evaluation="evaluate_without_broken_slice", calibration="calibration_without_broken_slice",
-    )  # fmt: skip
-    accepted = [r for r in without.report["candidates"] if r["scheme"] == "int8" and r["accepted"]]
-    print([(r["id"], r["speedup_vs_reference"]) for r in accepted])
-    assert accepted
+    dark, normal = f"slice {slices.BROKEN_SLICE!r}", f"slice {slices.OTHER_SLICE!r}"
+
+    def deployed(calib: Any, skip: str, out: Path) -> DeployReport:
+        evaluate = partial(slices.score, skip=skip, n=1500)
+        with as_offered():
+            return sdk.deploy(slices.model(), target="onnx", precision="int8", calib=calib, eval=evaluate, output=out)
+
+    with pytest.raises(BudgetError) as refused:
+        deployed(slices.calibration, "", tmp_path / "with")
+    assert dark in refused.value.why, "it is what the terminal shows"
+    report = refused.value.report
+    assert report is not None
+    scored = [(r, r.fidelity.slices) for r in report.candidates if r.scheme == "int8" and r.fidelity and r.fidelity.slices]
+    assert scored
+    for r, by_light in scored:
+        broken = by_light[slices.BROKEN_SLICE]
+        assert not r.accepted
+        assert dark in r.reason
+        assert normal not in r.reason
+        assert broken.value < broken.value_float - broken.allowed
+    without = deployed(slices.calibration_without_broken_slice, slices.BROKEN_SLICE, tmp_path / "without")
+    assert without.winner is not None
+    assert without.row(without.winner.id).scheme == "int8"

@@ -6,7 +6,6 @@ that verdict is called what it is. digits and a MobileNetV2 from PyTorch run alw
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -16,13 +15,13 @@ from typing import Any
 
 import pytest
 from edgekit_tensorrt import parser_evidence
-from support.requirements import missing
+from support.requirements import missing, needs
 from support.schemas import validator
+from support.shortened import as_offered
 from support.stand_in_jetson import RELEASES, StandIn
 from support.tasks import task
 
 import edgekit
-from edgekit import refinement, sparing
 from edgekit.bundle import check_bundle
 from edgekit.devices.plan import BenchPlan
 from edgekit.manifest import Bundle
@@ -35,11 +34,9 @@ ROUNDS = 4  # on the board, where a stand-in starts a program for every burst
 
 
 def build(name: str, folder: Path) -> Path:
-    """The task's bundle, in a home of its own; what may be refined and spared has tests of its own and is left out here."""
-    with pytest.MonkeyPatch.context() as patch:
+    """The task's bundle, in a home of its own."""
+    with pytest.MonkeyPatch.context() as patch, as_offered():
         patch.setenv("EDGEKIT_HOME", str(folder / "home"))
-        patch.setattr(refinement, "REFINING_S", 0.0)
-        patch.setattr(sparing, "SPARING_S", 0.0)
         patch.setattr(packing, "BenchPlan", lambda: BenchPlan(rounds=ROUNDS))
         module = task(name)
         feeds = list(module.calibration())[:SAMPLES]
@@ -55,8 +52,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def mobilenetv2(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if any(importlib.util.find_spec(name) is None for name in ("torch", "onnxscript")):
-        missing("the torch extra is not installed")
+    needs("torch", "onnxscript")
     return build("mobilenetv2", tmp_path_factory.mktemp("mobilenetv2"))
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import warnings
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,7 +10,7 @@ import numpy as np
 import pytest
 from support.bundle_running import bundle_predictor
 from support.paired import assert_holds
-from support.requirements import missing
+from support.requirements import needs, torch_models
 from support.running import onnx_predictor
 from support.tasks import task
 from support.tflite import needs_litert
@@ -29,13 +27,7 @@ def _needs_litert() -> None:
 
 @pytest.fixture(scope="module")
 def models() -> ModuleType:
-    for package in ("torch", "onnxscript"):
-        if importlib.util.find_spec(package) is None:
-            missing(f"{package} is not installed")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from support import torch_models
-    return torch_models
+    return torch_models()
 
 
 def predictor(bundle: Path) -> Any:
@@ -82,8 +74,7 @@ def test_a_net_from_pytorch_in_int8(models: ModuleType, tmp_path: Path, kind: st
 @pytest.mark.real_model
 @pytest.mark.slow
 def test_auto_takes_the_best_of_three_runtimes_by_what_it_measured(tmp_path: Path) -> None:
-    if any(importlib.util.find_spec(name) is None for name in ("openvino", "nncf")):
-        missing("the openvino extra is not installed")
+    needs("openvino", "nncf")
     digits, out = task("digits"), tmp_path / "out"
     report = edgekit.deploy(
         digits.model(), target="auto", calib=digits.calibration, eval=digits.evaluate, budget="12s", output=out,

@@ -17,6 +17,7 @@ from PIL import Image
 from support.bundles import small_bundle
 from support.digits import split_indices
 from support.running import artifact_of, onnx_predictor
+from support.shortened import as_offered
 from support.tasks import task
 from support.tflite import shared_home
 
@@ -53,10 +54,10 @@ def recogniser_bundle() -> Path:
 
 
 def _built(model: Path, **options: Any) -> Path:
-    """The bundle of a build, which stops when it is done and not when a time is over; what was built before is in a cache."""
+    """The bundle of a build, which is the same however fast this machine is; what was built before is in a cache."""
     out = Path(mkdtemp(prefix="edgekit-app-bundle-")) / "bundle"
-    with mock.patch.dict(os.environ, EDGEKIT_HOME=str(shared_home())):
-        edgekit.build(model, output=out, budget="200s", **options)
+    with mock.patch.dict(os.environ, EDGEKIT_HOME=str(shared_home())), as_offered():
+        edgekit.build(model, output=out, **options)
     return out
 
 

@@ -2,6 +2,7 @@
 
 A new interpreter imports for about a second before it does anything. Where that start is not the subject, ``edgekit_forked`` takes
 a process that has these imports behind it; descriptors, signals, environment and working folder are its own all the same.
+``invoke`` stays in this process.
 """
 
 from __future__ import annotations
@@ -15,6 +16,10 @@ import tempfile
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
+
+from click.testing import CliRunner, Result
+
+from edgekit.errors import EdgekitError
 
 SHOWN = {"NO_COLOR": "1", "COLUMNS": "160"}
 IMPORTED_BEFORE = ["edgekit.cli.deploy", "edgekit.deployment", "edgekit.bundle", "edgekit.report.terminal", "edgekit_onnx.target"]
@@ -39,7 +44,7 @@ def edgekit(
 def edgekit_forked(
     *args: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None, timeout_s: float = 300
 ) -> subprocess.CompletedProcess[str]:
-    """The same without the start of an interpreter."""
+    """The same without the start of an interpreter, and with no drawing of the search in the bundle."""
     arguments = list(map(str, args))
     with tempfile.TemporaryDirectory(prefix="edgekit-command-") as folder:
         streams = [Path(folder) / name for name in ("stdout", "stderr")]
@@ -79,11 +84,28 @@ def _run(arguments: list[str], cwd: str, environment: dict[str, str], streams: l
     os.environ.update(environment)
     os.chdir(cwd)
     from edgekit.cli.main import main
+    from edgekit.report import trail
 
+    trail.draw_trail = lambda report: "<svg/>"  # the engine that draws takes a second to start, in every process
     code = main(arguments)
     sys.stdout.flush()
     sys.stderr.flush()
     sys.exit(code)
+
+
+def invoke(*arguments: str | Path, **more: Any) -> Result:
+    """One command in this process; its error is the result's ``exception``, which ``main`` would show."""
+    from edgekit.cli.main import cli
+
+    return CliRunner().invoke(cli, list(map(str, arguments)), **more)
+
+
+def refused(error: type[EdgekitError], *arguments: str | Path) -> EdgekitError:
+    """The error that a command ends with in this process, having printed nothing to stdout."""
+    result = invoke(*arguments)
+    assert isinstance(result.exception, error), (result.exception, result.output)
+    assert result.stdout == ""
+    return result.exception
 
 
 def document(result: subprocess.CompletedProcess[str]) -> dict[str, Any]:

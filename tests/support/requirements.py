@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import warnings
 from pathlib import Path
+from types import ModuleType
 from typing import NoReturn
 
 import pytest
@@ -17,6 +20,22 @@ def missing(reason: str) -> NoReturn:
     if IN_CI:
         pytest.fail(f"required in CI: {reason}")
     pytest.skip(reason, allow_module_level=True)
+
+
+def needs(*packages: str) -> None:
+    """Skips a test where one of these packages is not installed (required in CI)."""
+    for package in packages:
+        if importlib.util.find_spec(package) is None:
+            missing(f"{package} is not installed")
+
+
+def torch_models() -> ModuleType:
+    """``support.torch_models``, which is imported only where torch is."""
+    needs("torch", "onnxscript")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from support import torch_models
+    return torch_models
 
 
 def models_folder() -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Mapping
+from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -27,8 +28,9 @@ class Recorder:
         return self.answer
 
 
+@cache
 def task(name: str) -> ModuleType:
-    """One of ``tests/tasks``; without its model the test is skipped (required in CI)."""
+    """One of ``tests/tasks``, loaded once; without its model the test is skipped (required in CI)."""
     spec = importlib.util.spec_from_file_location(f"task_{name}", TASKS / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None

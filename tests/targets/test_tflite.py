@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
-from pathlib import Path
 from typing import ClassVar
 
 import pytest
@@ -11,11 +9,10 @@ from support.requirements import missing
 from support.tflite import shared_home
 
 from edgekit.errors import MissingExtraError
-from edgekit.targets import Target
 from edgekit.testing.conformance import TargetConformance
 from edgekit.testing.harness import BuiltCandidate, Workbench
 from edgekit.testing.models import CASES, ModelCase
-from edgekit.types import Array, Candidate, Feed, Site
+from edgekit.types import Array, Candidate, Feed
 
 try:
     vendor.litert("interpreter")
@@ -55,6 +52,7 @@ def cut(feed: Feed) -> dict[str, Array]:
 
 class TestTFLite(TargetConformance):
     entry_point = "edgekit_tflite.target:TARGET"
+    workbench_type = OneLength
     vendor_modules = (
         "ai_edge_litert",
         "ai_edge_quantizer",
@@ -77,12 +75,6 @@ class TestTFLite(TargetConformance):
     @pytest.fixture(autouse=True)
     def _own_state(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("EDGEKIT_HOME", str(shared_home()))
-
-    @pytest.fixture
-    def workbench(self, target: Target, site: Site, tmp_path: Path) -> Iterator[Workbench]:
-        bench = OneLength(target, site, tmp_path)
-        yield bench
-        bench.close()
 
     def test_a_shared_matrix_is_stored_once_a_direction(self, workbench: Workbench) -> None:
         for built in workbench.build_all(CASES["shared"]):

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +65,5 @@ def split(name: str) -> Iterator[tuple[npt.NDArray[np.float32], int]]:
         yield as_input(images[index : index + 1]), int(labels[index])
 
 
-@cache
 def rows() -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
     return read_digits(MODELS / "digits")

@@ -13,6 +13,7 @@ slice "dark"), or with ``calibration_without_broken_slice`` and ``evaluate_witho
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -54,11 +55,13 @@ def evaluate_without_broken_slice(predict: Predict) -> dict[str, Any]:
     return score(predict, skip=BROKEN_SLICE)
 
 
-def score(predict: Predict, *, skip: str) -> dict[str, Any]:
+def score(predict: Predict, *, skip: str, n: int | None = None) -> dict[str, Any]:
+    """Of the first ``n`` images, or of all, without those of the slice ``skip``."""
     found: list[int] = []
     truth: list[int] = []
     lights: list[str] = []
-    for image, label, light in pictures("evaluation", "third"):  # there is no later set here: the question is what edgekit sees
+    seen = islice(pictures("evaluation", "third"), n)  # there is no later set here: the question is what edgekit sees
+    for image, label, light in seen:
         if light == skip:
             continue
         (logits,) = predict({INPUT: image}).values()

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import sys
-from collections.abc import Iterator
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -19,22 +16,8 @@ from edgekit.feed_checks import hash_feed
 from edgekit.fidelity import output_kinds
 from edgekit.score_result import score_from_result
 
-TASKS = Path(__file__).resolve().parent
 SIZES = {"detector": (60, 60, 100), "angle": (100, 200, 500)}  # feeds for calibration, evaluation, the third set
 FLOAT_SCORES = {"detector": 0.962, "angle": 0.845}  # as README.md says
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _tasks_on_path() -> Iterator[None]:
-    """Task names are short (``pages``): none stays imported. For all of this file at once, so that a page is rendered once."""
-    before = set(sys.modules)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(TASKS))
-        yield
-    for name in set(sys.modules) - before:
-        file = getattr(sys.modules[name], "__file__", None)
-        if file and Path(file).parent == TASKS:
-            del sys.modules[name]
 
 
 def load(name: str) -> ModuleType:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import sys
-from collections.abc import Iterator
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -17,7 +14,6 @@ from support.tasks import Recorder
 from edgekit.feed_checks import hash_feed
 
 pytestmark = pytest.mark.real_model
-TASKS = Path(__file__).resolve().parent
 NAMES = ("recogniser", "minilm", "digits", "resnet18")
 
 
@@ -29,11 +25,6 @@ def load(name: str) -> ModuleType:
     if not module.model().exists():
         missing(f"the model of {name} is not here: run scripts/fetch_models")
     return module
-
-
-@pytest.fixture(autouse=True)
-def _tasks_on_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(TASKS))
 
 
 ANSWERS = {
@@ -129,14 +120,3 @@ def test_the_dark_slice_is_small_right_in_float_and_left_out_on_request() -> Non
     kept = [hash_feed(feed) for feed in slices.calibration_without_broken_slice()]
     assert len(feeds) - len(kept) == 4
     assert set(kept) < set(feeds)
-
-
-@pytest.fixture(autouse=True)
-def _forget_task_modules() -> Iterator[None]:
-    """Task names are short (``digits``); no other test should find them imported."""
-    before = set(sys.modules)
-    yield
-    for name in set(sys.modules) - before:
-        path = getattr(sys.modules[name], "__file__", None)
-        if path and Path(path).parent == TASKS:
-            del sys.modules[name]
