@@ -14,6 +14,7 @@ from support.small_models import classifier
 from support.verdicts import REPORT
 
 from edgekit import doctor
+from edgekit.cli.main import cli
 from edgekit.cli.request_options import default_output, gather
 from edgekit.config import Config, load_config
 from edgekit.errors import (
