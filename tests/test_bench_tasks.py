@@ -21,6 +21,7 @@ import pytest
 from support.bench import contestants, measuring, records, task_list, tasks
 from support.requirements import ROOT, missing, models_folder
 from support.small_models import classifier, images
+from support.tflite import needs_litert, shared_home
 
 from edgekit.devices.inventory import probe_device
 from edgekit.devices.plan import BenchPlan
@@ -29,6 +30,7 @@ from edgekit.profiles import machine_profile
 from edgekit.types import Site
 
 STATIC, DYNAMIC = contestants.PEERS[0], contestants.PEERS[1]
+LITERT = [peer for peer in contestants.PEERS if peer.target == "tflite"]
 OPENVINO = [peer for peer in contestants.PEERS if peer.target == "openvino"]
 
 
@@ -47,6 +49,16 @@ def test_a_recipe_makes_an_artifact_that_the_target_runs(tmp_path: Path) -> None
     operators = {node.op_type for node in onnx.load(made.built.folder / "model.onnx").graph.node}
     assert "QuantizeLinear" in operators
     assert made.built.runner.code[0].name == "device.py"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("which", LITERT, ids=[peer.name for peer in LITERT])
+def test_the_recipes_of_litert(which: contestants.Peer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    needs_litert()
+    monkeypatch.setenv("EDGEKIT_HOME", str(shared_home()))
+    made = peer(which, classifier(tmp_path / "model.onnx"), tmp_path)
+    assert made.built is not None, made.fails
+    assert list(made.built.artifact.files) == ["model.tflite"]
 
 
 def test_a_recipe_that_raises_is_tried_on_the_prepared_model_and_that_is_said(tmp_path: Path) -> None:

@@ -129,7 +129,8 @@ def build_peer(peer: Peer, model: Model, given: Path, calibration: Path, site: S
 def run_recipe(module: str, recipe: str, model: Path, calibration: Path, out: Path) -> dict[str, Any]:
     """What the recipe says that it made; ``fails`` says why there is nothing."""
     command = [sys.executable, "-m", f"bench_parts.{module}", recipe, str(model), str(calibration), str(out)]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+    scripts, others = str(Path(__file__).resolve().parents[1]), os.environ.get("PYTHONPATH")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([scripts, others] if others else [scripts])}
     try:
         done = subprocess.run(
             command, cwd=out, env=environment, capture_output=True, text=True, errors="replace", timeout=TIMEOUT_S, check=False

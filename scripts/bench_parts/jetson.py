@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,6 @@ from edgekit.errors import DataError, DependencyError, EdgekitError, UsageError
 from edgekit.progress import Progress
 from edgekit.report.progress import PlainProgress, stderr_console
 from edgekit.request_parsing import parse_duration
-from edgekit.state import cache_dir
 
 from . import jetson_lines, jetson_records, jetson_tables, lines, results, stored, task_list, tasks
 from .jetson_build import Job, run_job
@@ -37,8 +35,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Exit code 1 when something that was promised of a model of this run does not hold, 130 after Ctrl-C."""
     progress = PlainProgress(stderr_console())
-    # Caches are this run's own; a toolchain is the same in every run, and takes minutes.
-    os.environ.setdefault("EDGEKIT_TOOLCHAINS", str(cache_dir() / "toolchains"))
     try:
         names, budget_s = chosen(arguments.only), parse_duration(arguments.budget)
         output = None if arguments.output == "-" else Path(arguments.output)

@@ -49,8 +49,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Exit code 1 when something that was promised of a task of this run does not hold, 130 after Ctrl-C."""
     progress = PlainProgress(stderr_console())
-    # Caches are this run's own; a toolchain is the same in every run, and takes minutes.
-    os.environ.setdefault("EDGEKIT_TOOLCHAINS", str(cache_dir() / "toolchains"))
     try:
         names, budget_s = _chosen(arguments.only), parse_duration(arguments.budget)
         output = None if arguments.output == "-" else Path(arguments.output)
@@ -94,9 +92,13 @@ def _chosen(text: str) -> list[str]:
 
 @contextlib.contextmanager
 def private_home() -> Iterator[Path]:
-    """A scratch folder that holds edgekit's caches meanwhile, so that what is built is built in this run; gone at the end."""
+    """A scratch folder that holds edgekit's caches meanwhile, so that what is built is built in this run; gone at the end.
+
+    Toolchains stay where they are: they are the same in every run, and take minutes.
+    """
+    toolchains = os.environ.get("EDGEKIT_TOOLCHAINS") or str(cache_dir() / "toolchains")
     with tempfile.TemporaryDirectory(prefix="edgekit-bench-") as folder:
-        names = {"EDGEKIT_HOME": f"{folder}/home", "EDGEKIT_GUEST_HOME": f"{folder}/guest"}
+        names = {"EDGEKIT_HOME": f"{folder}/home", "EDGEKIT_GUEST_HOME": f"{folder}/guest", "EDGEKIT_TOOLCHAINS": toolchains}
         before = {name: os.environ.get(name) for name in names}
         os.environ.update(names)
         try:

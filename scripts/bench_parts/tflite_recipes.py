@@ -26,7 +26,7 @@ def litert_static(model: Path, calibration: Path, out: Path) -> Made:
     """``recipe.static_wi8_ai8`` with the default calibration over all feeds."""
     recipe = vendor.quantizer("recipe")
     found = _converted(model)
-    signature = graph.read(found.path).signature
+    (signature,) = vendor.interpreter(found.path).get_signature_list()
     samples = [to_artifact(feed, found.io) for feed in feeds(calibration)]
     return _quantized(found, recipe.static_wi8_ai8(), {signature: samples}, out)
 
