@@ -88,10 +88,10 @@ def difference(here: Iterable[Mapping[str, Array]], feeds: Iterable[Feed], there
         n += 1
         for name, array in ours.items():
             a, b = np.asarray(array, np.float64), np.asarray(theirs[name], np.float64)
-            if a.shape != b.shape or (np.isfinite(a) != np.isfinite(b)).any():
+            finite = np.isfinite(a)
+            if a.shape != b.shape or not np.array_equal(a[~finite], b[~finite], equal_nan=True) or not np.isfinite(b[finite]).all():
                 comparable = False
                 continue
-            finite = np.isfinite(a)
             largest[name] = max(largest.get(name, 0.0), float(np.abs(a[finite]).max(initial=0.0)))
             furthest[name] = max(furthest.get(name, 0.0), float(np.abs(a[finite] - b[finite]).max(initial=0.0)))
     value = max((_fraction(furthest[name], largest[name]) for name in furthest), default=0.0) if comparable else None

@@ -75,8 +75,8 @@ class Fidelity:
 class DeviceDifference:
     """How far an artifact's outputs on the device lie from those on the host, over ``n`` held-out feeds.
 
-    ``value``: the largest difference, as a fraction of the output's largest magnitude on the host; None where shapes differ or only
-    one of the two is finite. Above ``tolerance`` the artifact is judged on the device.
+    ``value``: the largest difference, as a fraction of the output's largest magnitude on the host; None where shapes differ, or
+    where what is not finite differs. Above ``tolerance`` the artifact is judged on the device.
     """
 
     value: float | None
