@@ -14,9 +14,11 @@ import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
+from support.cpus import keep_to_share
 from support.requirements import IN_CI, ROOT
 
 # This machine has one lease; tests must neither wait for somebody's deploy nor make it wait, nor wait for one another.
@@ -39,6 +41,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--part", choices=("busy", *PARTS), help="run only the tests marked waits or alone, or all but these")
     parser.addoption("--long", action="store_true", help="also run the tests marked long: whole searches on the larger real models")
     parser.addoption("--list-failed", type=Path, metavar="FILE", help="append the name of each test that failed to FILE")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    worker: dict[str, Any] | None = getattr(config, "workerinput", None)
+    if worker is not None and config.getoption("--part") == "busy":
+        keep_to_share(int(worker["workerid"].removeprefix("gw")), int(worker["workercount"]))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -88,7 +88,8 @@ class TargetConformance:
         self, target: Target, site: Site, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     ) -> Workbench:
         """One for all tests of the class: what was built for the first is what the others look at."""
-        every_test: pytest.Class = request.node.getparent(pytest.Class)
+        every_test: pytest.Class | None = request.node.getparent(pytest.Class)
+        assert every_test is not None
         if _BENCH not in every_test.stash:
             folder = tmp_path_factory.mktemp("workbench")
             bench = self.workbench_type(target, site, folder, simulated=bool(self.simulated_with))
