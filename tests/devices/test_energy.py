@@ -114,7 +114,7 @@ class Steady(Meter):
 def test_a_meter_that_this_machine_reads_and_a_candidate_that_fails(toy: Toy) -> None:
     wall: Any = Steady()
     facts = MeterFacts("shelly", "power", {"wall": "device"}, ("wall",), "wall", 0.02, 0.1, source="host")
-    plan = replace(PLAN, window_s=0.2)
+    plan = replace(PLAN, window_s=0.5)
     with AgentSession(local_transport(), {"toy": toy.runner()}) as session:
         opened(session, toy, "good", delay_s=0.001)
         opened(session, toy, "bad", delay_s=0.001, at_run="segfault", good_runs=300)
