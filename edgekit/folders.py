@@ -150,7 +150,10 @@ def list_files(root: Path) -> list[str]:
     found = []
     for folder, folders, files in os.walk(root, onerror=refuse, followlinks=False):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [(Path(folder) / name).relative_to(root).as_posix() for name in files if not name.startswith(".")]
+        for path in (Path(folder) / name for name in files if not name.startswith(".")):
+            if path.exists() and not path.is_file():  # a link to nowhere is told of when it is read
+                raise DataError(f"{path} cannot be used", why="it is no file but a pipe, a socket or a device", hint="remove it")
+            found.append(path.relative_to(root).as_posix())
     return sorted(found)
 
 

@@ -1,6 +1,7 @@
 """Calibration data that are refused, and how it is said: what does not fit the model, and functions that misbehave."""
 
 import itertools
+import os
 
 import numpy as np
 import pytest
@@ -115,6 +116,12 @@ def test_an_unreadable_file_is_named(tmp_path):
     folder = pictures(tmp_path / "photos")
     (folder / "999.png").symlink_to(tmp_path / "gone.png")
     assert "999.png" in str(failure(folder))
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    folder = pictures(tmp_path / "photos")
+    os.mkfifo(folder / "live.png")
+    assert "live.png cannot be used: it is no file" in str(failure(folder))
 
 
 def test_a_linked_folder_is_not_entered(tmp_path):
