@@ -14,7 +14,11 @@ from .types import Array, Feed, TensorMap
 
 
 def to_artifact(feed: Feed, io: Sequence[TensorMap]) -> dict[str, Array]:
-    """A feed under the original names and layouts as the artifact's runtime wants it."""
+    """A feed under the original names and layouts as the artifact's runtime wants it.
+
+    Raises:
+        DeviceRunError: an integer does not fit the type that the artifact stores.
+    """
     return {m.artifact.name: _stored(feed[m.original.name], m) for m in io if m.role == "input"}
 
 
@@ -43,7 +47,12 @@ def _stored(array: Array, m: TensorMap) -> Array:
         limits = np.iinfo(m.artifact.dtype)
         real = np.rint(array.astype(np.float64) / m.scale) + (m.zero_point or 0)
         array = np.clip(real, limits.min, limits.max)
-    return np.asarray(array, dtype=m.artifact.dtype, order="C")  # ascontiguousarray would give a scalar an axis
+    stored = np.asarray(array, dtype=m.artifact.dtype, order="C")  # ascontiguousarray would give a scalar an axis
+    if array.dtype.kind in "iu" and stored.dtype.itemsize < array.dtype.itemsize and (stored != array).any():
+        raise DeviceRunError(
+            f"input {m.original.name!r} does not fit the artifact", why=f"a value lies outside {m.artifact.dtype}, which it stores"
+        )
+    return stored
 
 
 def _restored(array: Array, m: TensorMap) -> Array:

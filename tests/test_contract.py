@@ -46,3 +46,14 @@ def test_a_missing_output_is_named() -> None:
 def test_a_scalar_stays_a_scalar() -> None:
     io = (TensorMap("input", TensorSpec("sr", "int64", ()), TensorSpec("sr", "int64", ())),)
     assert to_artifact({"sr": np.array(16000)}, io)["sr"].shape == ()
+
+
+@pytest.mark.parametrize(("value", "fits"), [(2**31 - 1, True), (-(2**31), True), (2**31, False), (-(2**40), False)])
+def test_an_integer_that_an_artifact_cannot_store_is_no_other_integer(value: int, fits: bool) -> None:
+    io = [TensorMap("input", TensorSpec("ids", "int64", (2,)), TensorSpec("ids", "int32", (2,)))]
+    feed = {"ids": np.array([0, value])}
+    if fits:
+        assert to_artifact(feed, io)["ids"].tolist() == [0, value]
+    else:
+        with pytest.raises(DeviceRunError, match="'ids' does not fit"):
+            to_artifact(feed, io)
