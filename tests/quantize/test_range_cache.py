@@ -119,13 +119,19 @@ def model_outputs(model: Model) -> int:
     return int(np.prod([size for size in model.outputs[0].shape if isinstance(size, int)]))
 
 
-def test_an_unfinished_calibration_of_other_tensors_is_left_out(
-    model: Model, one_pass: Statistics, caplog: pytest.LogCaptureFixture
-) -> None:
+@pytest.fixture
+def warned(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is said of damage, taken from the logger itself: vendors' packages change how loggers are set up."""
+    said: list[str] = []
+    monkeypatch.setattr(range_cache._log, "warning", lambda text, *arguments: said.append(text % arguments))
+    return said
+
+
+def test_an_unfinished_calibration_of_other_tensors_is_left_out(model: Model, one_pass: Statistics, warned: list[str]) -> None:
     with pytest.raises(KeyboardInterrupt):
         statistics_for(model, data(Counted(stop_at=7, problem=KeyboardInterrupt())), tensors(model)[:1])
     expect_equal(statistics_for(model, data(Counted()), tensors(model)), one_pass)
-    assert not caplog.records, "nothing is damaged"
+    assert not warned, "nothing is damaged"
 
 
 @pytest.mark.parametrize("problem", [KeyboardInterrupt(), DataError("gone")])
@@ -151,7 +157,7 @@ def test_work_done_before_an_interruption_is_not_done_again(model: Model, monkey
 @pytest.mark.parametrize("unfinished", [False, True])
 @pytest.mark.parametrize("damage", ["flip", "cut", "empty", "link"])
 def test_damage_is_noticed_and_made_good(
-    model: Model, one_pass: Statistics, damage: str, unfinished: bool, caplog: pytest.LogCaptureFixture
+    model: Model, one_pass: Statistics, damage: str, unfinished: bool, warned: list[str]
 ) -> None:
     if unfinished:
         with pytest.raises(KeyboardInterrupt):
@@ -170,7 +176,8 @@ def test_damage_is_noticed_and_made_good(
     again = Counted()
     expect_equal(statistics_for(model, data(again), tensors(model)), one_pass)
     assert len(again.read) == N
-    assert "made anew" in caplog.text
+    (told,) = warned
+    assert "made anew" in told
     taken = Counted()
     statistics_for(model, data(taken), tensors(model))
     assert taken.read == []
