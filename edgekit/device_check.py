@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from .distance import distance, fraction
 from .errors import DeviceRunError
 from .judging import compare, failure_of, predictor
 from .search import failed_row
@@ -87,22 +86,14 @@ def difference(here: Iterable[Mapping[str, Array]], feeds: Iterable[Feed], there
         theirs = there(feed)
         n += 1
         for name, array in ours.items():
-            a, b = np.asarray(array, np.float64), np.asarray(theirs[name], np.float64)
-            finite = np.isfinite(a)
-            if a.shape != b.shape or not np.array_equal(a[~finite], b[~finite], equal_nan=True) or not np.isfinite(b[finite]).all():
+            found = distance(array, theirs[name])
+            if found is None:
                 comparable = False
                 continue
-            largest[name] = max(largest.get(name, 0.0), float(np.abs(a[finite]).max(initial=0.0)))
-            furthest[name] = max(furthest.get(name, 0.0), float(np.abs(a[finite] - b[finite]).max(initial=0.0)))
-    value = max((_fraction(furthest[name], largest[name]) for name in furthest), default=0.0) if comparable else None
+            furthest[name] = max(furthest.get(name, 0.0), found[0])
+            largest[name] = max(largest.get(name, 0.0), found[1])
+    value = max((fraction(furthest[name], largest[name]) for name in furthest), default=0.0) if comparable else None
     return DeviceDifference(value, tolerance, n)
-
-
-def _fraction(difference_: float, magnitude: float) -> float:
-    """Of an output that is zero everywhere any difference is as large as it can be told."""
-    if difference_ == 0:
-        return 0.0
-    return difference_ / max(magnitude, 1e-12)
 
 
 def _warning(key: str, found: DeviceDifference) -> str:

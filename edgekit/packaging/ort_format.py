@@ -7,20 +7,18 @@ does a package that asks for this format.
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..contract import to_artifact, to_original
+from ..distance import distance, fraction
 from ..errors import ModelError
 from ..state import work_folder
 from .source import PackageSource
-
-if TYPE_CHECKING:
-    from ..types import Array
 
 OPERATORS = "required_operators_and_types.config"
 TIMEOUT_S = 600
@@ -71,7 +69,6 @@ def _without_comments(text: str) -> str:
 
 
 def _check(source: PackageSource, path: Path) -> None:
-    import numpy as np
     import onnxruntime
 
     settings = onnxruntime.SessionOptions()
@@ -81,21 +78,11 @@ def _check(source: PackageSource, path: Path) -> None:
     names = [tensor.artifact.name for tensor in source.outputs]
     found = dict(zip(names, session.run(names, to_artifact(source.golden.inputs, source.artifact.io)), strict=True))
     for name, output in to_original(found, source.artifact.io).items():
-        apart = _difference(np.asarray(output, np.float64), np.asarray(source.golden.outputs[name], np.float64))
-        if not apart <= source.golden.tolerance:
+        found_apart = distance(source.golden.outputs[name], output)
+        apart = math.inf if found_apart is None else fraction(*found_apart)
+        if apart > source.golden.tolerance:
             raise ModelError(
                 "the model computes something else in .ort format",
                 why=f"{name[:80]!r} is {apart:.2g} of its largest value off, {source.golden.tolerance:g} is allowed",
                 hint="leave out --ort-format",
             )
-
-
-def _difference(found: Array, expected: Array) -> float:
-    """As a fraction of the largest finite magnitude; infinite where one is not finite and the other not the same."""
-    import numpy as np
-
-    finite = np.isfinite(expected)
-    if found.shape != expected.shape or not np.array_equal(found[~finite], expected[~finite], equal_nan=True):
-        return float("inf")
-    furthest = float(np.abs(found[finite] - expected[finite]).max(initial=0.0))
-    return furthest / max(float(np.abs(expected[finite]).max(initial=0.0)), 1e-12)

@@ -27,7 +27,6 @@ from edgekit.errors import DependencyError, UsageError
 from edgekit.packaging.android import compiler
 from edgekit.packaging.android.format import FORMAT
 from edgekit.packaging.manifest import check_package
-from edgekit.packaging.ort_format import _difference as ort_difference
 from edgekit.packaging.source import read_source
 from edgekit.types import TensorMap, TensorSpec
 
@@ -252,15 +251,6 @@ def test_an_ort_file_computes_the_same_and_names_its_operators(tmp_path: Path) -
     assert "#" not in operators, "the tool's comments name folders of this machine"
     assert "noCompress += 'ort'" in (tmp_path / "out/README.md").read_text()
     check_package(tmp_path / "out")
-
-
-def test_an_ort_file_is_compared_also_where_its_outputs_are_masked() -> None:
-    masked = np.array([1, -np.inf, np.nan, 2])
-    assert ort_difference(masked, masked) == 0
-    assert ort_difference(np.array([1, -np.inf, np.nan, 3]), masked) == 0.5
-    for other in ([1, np.inf, np.nan, 2], [1, 0, np.nan, 2], [1, -np.inf, 0, 2]):
-        assert ort_difference(np.array(other), masked) == np.inf
-    assert not ort_difference(np.array([np.nan, -np.inf, np.nan, 2]), masked) <= 1
 
 
 def test_ort_is_for_onnx_models(tmp_path: Path) -> None:
