@@ -44,7 +44,8 @@ class _LogFile(logging.FileHandler):
     """A log is worth less than the run: on a full disk lines are lost, and neither a traceback nor the exit code comes of it."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        del record
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
 
     def close(self) -> None:
         with contextlib.suppress(OSError):
