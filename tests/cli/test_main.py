@@ -274,6 +274,17 @@ def test_a_log_file_on_a_full_disk_changes_nothing(home: Path, exception: str | 
     assert json.loads(done.stdout)["schema"] == ("edgekit.error/1" if exception else "edgekit.doctor/1")
 
 
+def test_a_line_that_cannot_be_made_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import logging
+
+    from edgekit.log import _LogFile
+
+    handler = _LogFile(tmp_path / "run.log")
+    handler.handle(logging.LogRecord("edgekit", logging.INFO, "run.py", 1, "%d operators", ("many",), None))
+    handler.close()
+    assert "Logging error" in capsys.readouterr().err
+
+
 def test_only_the_newest_logs_are_kept(home: Path) -> None:
     from edgekit import log
 
